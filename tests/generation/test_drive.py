@@ -73,6 +73,48 @@ def test_the_same_seed_gives_the_same_file_and_the_order_of_clips_does_not_matte
     assert donors != choose_donors(clips, lengths, rooms, 2)
 
 
+@pytest.mark.parametrize(
+    ("change", "seed", "message"),
+    [
+        (lambda _: None, 4, "the seed is 3 there and 4 here"),
+        (lambda real: (real / "c.mp4").unlink(), 3, "the number of clips is 3 there and 2 here"),
+        (lambda real: shutil.copy(real / "a.mp4", real / "c.mp4"), 3, "its videos or transcripts are others"),
+    ],
+    ids=["seed", "clips", "videos"],
+)
+def test_a_drive_that_videos_may_have_been_generated_for_is_not_replaced(
+    made: Path, sources: Path, tmp_path: Path, change: Callable[[Path], object], seed: int, message: str
+) -> None:
+    real, folder = (shutil.copytree(path, tmp_path / path.name) for path in (sources, made))
+    change(real)
+    before = {path: path.read_bytes() for path in folder.rglob("*.*")}
+    with pytest.raises(TlbenchError, match=f"has another drive.*{message}; choose another --out") as caught:
+        make_drive(folder, DataOptions("folder", real), seed=seed)
+    assert "\n" not in str(caught.value)
+    assert {path: path.read_bytes() for path in folder.rglob("*.*")} == before
+
+
+@pytest.mark.parametrize("name", [DRIVE_NAME, "sound/silent/a.wav"])
+def test_a_damaged_drive_is_made_again(made: Path, sources: Path, tmp_path: Path, name: str) -> None:
+    folder = shutil.copytree(made, tmp_path / "D")
+    (folder / name).write_bytes(b"{")
+    make_drive(folder, DataOptions("folder", sources), seed=3)
+    assert (folder / name).read_bytes() == (made / name).read_bytes()
+
+
+def test_names_with_decomposed_letters_are_found_again(sources: Path, tmp_path: Path) -> None:
+    """As some file systems and archives write them: a letter and its accent as two characters."""
+    real = shutil.copytree(sources, tmp_path / "real")
+    for path in list(real.glob("a.*")):
+        path.rename(path.with_stem("e\u0301"))
+    data = DataOptions("folder", real)
+    make_drive(tmp_path / "D", data)
+    make_drive(tmp_path / "D", data)
+    drive, selection = DriveOptions(tmp_path / "D", real).load()
+    assert {clip.id for clip in selection.clips} == {"b", "c", "\u00e9"}
+    assert [clip.id for clip in driven_clips(drive, selection.clips, "silent")] == list(drive.clips)
+
+
 def test_a_donor_says_something_else() -> None:
     clips = [Clip("a", transcript="Bin blue"), Clip("b", transcript="bin  BLUE"), Clip("c", transcript="set red")]
     same = {clip.id: 100 for clip in clips}

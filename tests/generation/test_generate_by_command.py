@@ -21,6 +21,7 @@ import pytest
 from tests.factories.media_factory import picture, tone
 from tlbench.datasets.options import DataOptions
 from tlbench.errors import TlbenchError
+from tlbench.generation import run_command as running
 from tlbench.generation.drive import KINDS, DriveOptions
 from tlbench.generation.generate_by_command import CommandOptions, generate_by_command
 from tlbench.generation.generation_log import origin_of
@@ -254,6 +255,8 @@ def test_a_changed_repository_is_another_generator(generate: Generate, repositor
         ({"repository": Path("nowhere")}, r"--repo nowhere: there is no such folder"),
         ({"python": ""}, "--python is empty"),
         ({"python": "'"}, "can't be split into words"),
+        ({"repository": Path(__file__)}, "is a file, not a folder"),
+        ({}, "has no inference.py; give the repository that the recipe is for"),
         ({"python": "no-such-python"}, "no-such-python: can't be run in .*--python"),
         ({"settings": {"checkpiont": "x"}}, r"--set checkpiont: recipe wav2lip has no such setting; did you mean"),
         ({"settings": {"checkpoint": ""}}, r"recipe wav2lip needs its checkpoint; give it as --set checkpoint=VALUE"),
@@ -268,6 +271,42 @@ def test_what_can_not_be_run_is_one_line(
     with pytest.raises(TlbenchError, match=message) as error:
         generate_by_command(CommandOptions(**words), tmp_path / "made", DataOptions("folder", real / "videos"))  # type: ignore[arg-type]
     assert "\n" not in str(error.value)
+    assert not (tmp_path / "made").exists()
+    assert not (tmp_path / "made-work").exists()
+
+
+def test_a_run_that_made_no_video_is_in_nobody_s_way(generate: Generate, repository: Path, tmp_path: Path) -> None:
+    (repository / "one.py").write_text("import os, sys\nos.mkdir(sys.argv[3])\nos.kill(os.getpid(), 9)\n")
+    done = generate(copying(tmp_path, "calls"))
+    assert len(done.failures) == 3
+    assert "was ended by SIGKILL and wrote nothing that is a file at" in done.failures["a"].message
+    assert "it printed nothing" in done.failures["a"].message
+    (repository / "one.py").write_text(COPY)
+    assert generate(copying(tmp_path, "other calls")).written == 3
+
+
+def test_a_video_of_a_script_that_ended_badly_is_told(generate: Generate, repository: Path, tmp_path: Path) -> None:
+    (repository / "one.py").write_text(COPY + "sys.exit(3)\n")
+    done = generate(copying(tmp_path, "calls"))
+    assert (done.written, len(done.converted)) == (3, 3)
+    assert done.converted["a"].startswith("its command ended with status 3")
+
+
+def test_somebody_s_files_beside_the_videos_are_not_removed(generate: Generate, tmp_path: Path) -> None:
+    theirs = tmp_path / "made-work" / "thesis.txt"
+    theirs.parent.mkdir()
+    theirs.write_text("years")
+    with pytest.raises(TlbenchError, match=r"made-work: is not a run's; .* choose another --out"):
+        generate(copying(tmp_path, "calls"))
+    assert theirs.read_text() == "years"
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_script_that_prints_without_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "MOST_PRINTED_BYTES", 2**20)
+    words = [sys.executable, "-c", "while True: print('x' * 9999)"]
+    with pytest.raises(TlbenchError, match="was ended, as it printed more than 1 MiB"):
+        run_command(words, tmp_path, tmp_path / "log.txt", threading.Event())
 
 
 def test_each_item_of_a_drive_is_made_by_the_script_and_continued(repository: Path, real: Path, tmp_path: Path) -> None:

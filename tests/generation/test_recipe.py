@@ -15,6 +15,19 @@ from tlbench.media.faces import Boxes
 
 HEAD = 'title = "T"\nrepository = "r"\nsource = "s"\n'
 REST = 'command = ["{python}", "run.py"]\n[output]\npath = "{work}/x.mp4"\n'
+CROP = "[crop]\nscale = 2\nside = 64\n"
+LISTED = """command = ["{python}", "run.py", "{list}"]
+[list]
+path = "{work}/l.txt"
+line = "{key} 1"
+[output]
+path = "{work}/{key}.mp4"
+"""
+
+
+def test_a_recipe_for_a_list_is_read_with_and_without_a_byte_order_mark() -> None:
+    assert parse_recipe(HEAD + LISTED, "mine").list is not None
+    assert parse_recipe("\ufeff" + HEAD + LISTED, "mine").command[-1] == "{list}"
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -50,6 +63,37 @@ def test_there_is_a_recipe_for_each_system_that_the_paper_ran_and_for_today_s() 
         (HEAD + REST + '[list]\npath = "{key}"\nline = "x"\n', r"list.path has \{key\}"),
         (HEAD + REST + '[settings]\nGPU = "0"\n', "settings must have names of small letters"),
         (HEAD + "ran = 1\n" + REST, "ran is 1, not true or false"),
+        ("a = " + "[" * 100_000, "recipe mine: is nested too deeply"),
+        (HEAD + REST.replace("run.py", "{Video}"), r"command has \{Video\}"),
+        (HEAD + REST.replace("run.py", "{video-2}"), r"command has \{video-2\}"),
+        (HEAD + REST.replace("run.py", "a\\u0000"), "command has a null character"),
+        (HEAD + REST.replace("{python}", ""), "command begins with an empty word"),
+        (HEAD + REST.replace("{work}/x.mp4", ""), "output.path is empty"),
+        (HEAD + REST + "first_frame = 2.5\n", "output.first_frame is 2.5, not a whole number"),
+        (HEAD + REST + "first_frame = inf\n", "output.first_frame is inf, not a whole number"),
+        (HEAD + REST + CROP.replace("64", "nan"), "crop.side is nan, not a whole number"),
+        (HEAD + REST + CROP.replace("2", f"1{'0' * 400}"), "crop.scale and the others are out of range"),
+        (
+            HEAD + REST + '[inputs]\nvideo = { kind = "video", crop = true }\n',
+            "crop is for pictures, and this is a v",
+        ),
+        (
+            HEAD + REST + '[inputs]\na = { kind = "image", first_only = true }\n',
+            "first_only is for frames, and this",
+        ),
+        (HEAD + REST + '[inputs]\nkey = { kind = "video" }\n', r"inputs.key is also what \{key\} stands for"),
+        (HEAD + REST + '[settings]\nwork = "/"\n', r"settings.work is also what \{work\} stands for"),
+        (HEAD + REST + '[settings]\na = "/"\n[inputs]\na = { kind = "video" }\n', "settings.a is also an input"),
+        (HEAD + 'folder = "../x"\n' + REST, "folder '../x' is not below the repository"),
+        (HEAD + 'folder = "/etc"\n' + REST, "folder '/etc' is not below the repository"),
+        (HEAD + LISTED.replace("{work}/l", "l"), r"list.path 'l.txt' must begin with \{work\}/"),
+        (HEAD + LISTED.replace("{work}/l", "{work}/../l"), "list.path '{work}/../l.txt' must begin"),
+        (HEAD + LISTED.replace('"{list}"', '"a"'), r"command has no \{list\}"),
+        (HEAD + LISTED.replace("{key} 1", "1"), "list.line '1' is the same for all clips of a list"),
+        (
+            HEAD + LISTED.replace("{key}.mp4", "*.mp4"),
+            r"output.path '\{work\}/\*.mp4' is the same for all clips of a list",
+        ),
     ],
 )
 def test_a_wrong_recipe_is_named_with_its_field(text: str, message: str) -> None:

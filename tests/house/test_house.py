@@ -24,6 +24,7 @@ FOUNDATION = {
     *("tlbench.files_of_before", "tlbench.json_fields", "tlbench.json_input", "tlbench.litter", "tlbench.names"),
     *("tlbench.owner", "tlbench.owner_card", "tlbench.plugins"),
     "tlbench.statistics",
+    "tlbench.toml_input",
     "tlbench.version",
     "tlbench.worker_processes",
 }

@@ -152,8 +152,15 @@ def test_auto_is_what_the_batch_system_says(variables: dict[str, str], expected:
         ("-1/3", {}, "--shard takes I/N"),
         ("auto", {}, "neither SLURM_ARRAY_TASK_ID, SLURM_PROCID nor RANK is set"),
         ("auto", {"RANK": "two", "WORLD_SIZE": "4"}, r"\$RANK is 'two'"),
-        ("auto", {"RANK": "2"}, r"\$WORLD_SIZE is ''"),
-        ("auto", {"RANK": "4", "WORLD_SIZE": "4"}, "no shard 5 of 4"),
+        ("auto", {"RANK": "2"}, r"\$WORLD_SIZE is not set"),
+        ("auto", {"RANK": "2", "WORLD_SIZE": ""}, r"\$WORLD_SIZE is ''"),
+        ("auto", {"RANK": "4", "WORLD_SIZE": "4"}, r"\$RANK is 4 and \$WORLD_SIZE is 4; places begin at 0"),
+        ("auto", {"SLURM_PROCID": "0", "SLURM_NTASKS": "0"}, r"\$SLURM_NTASKS is 0"),
+        (
+            "auto",
+            {"SLURM_ARRAY_TASK_ID": "2", "SLURM_ARRAY_TASK_MIN": "3", "SLURM_ARRAY_TASK_COUNT": "2"},
+            "task 2 is none of 2 tasks from 3",
+        ),
         (
             "auto",
             {"SLURM_ARRAY_TASK_ID": "7", "SLURM_ARRAY_TASK_MIN": "3", "SLURM_ARRAY_TASK_COUNT": "2"},
@@ -304,6 +311,17 @@ def damaged(what: str) -> None:
         records.write_text(other.read_text())
     elif what == "cut":
         records.write_text("".join(lines[:-1]))
+    elif what == "another run's":
+        for number in (1, 2):  # of the same clips
+            shard(number, 2, "others", PSNR, data=DataOptions("folder", Path("gen"), boxes=Path("boxes")))
+        shutil.copy(Path("others/gen/shards") / records.name, records)
+    elif what == "provenance":
+        summary = json.loads((folder / "1-of-2.json").read_text())
+        summary["provenance"]["packages"] = {"torch": 2}
+        (folder / "1-of-2.json").write_text(json.dumps(summary))
+    elif what == "no provenance":
+        summary = json.loads((folder / "1-of-2.json").read_text())
+        (folder / "1-of-2.json").write_text(json.dumps({**summary, "provenance": {}}))
     elif what == "summary of another":
         shutil.copy(folder / "2-of-2.json", folder / "1-of-2.json")
     elif what == "another plan":
@@ -322,6 +340,9 @@ def damaged(what: str) -> None:
         ("twice", "has clip a where clip c should follow, twice or of another shard"),
         ("another shard's", "has clip b where clip a should follow"),
         ("cut", "clip g is missing; score shard 1/2 again"),
+        ("another run's", "1-of-2.records.jsonl: is not the file that shard 1/2 wrote; copy its files again, or score"),
+        ("provenance", "provenance.packages.torch must be a text, got 2"),
+        ("no provenance", "provenance.tlbench must be a text, got None"),
         ("summary of another", r"it says that it is shard \[2, 2\]"),
         ("another plan", "of another plan than plan.json next to it"),
         ("another version", r"plan.json: made by tlbench 9\.\S+, this is \S+; merge with the version that made"),
@@ -336,7 +357,7 @@ def test_files_that_do_not_fit_together_are_refused_and_nothing_is_written(desk:
     with pytest.raises(TlbenchError, match=message) as caught:
         merge("shards")
     assert "\n" not in str(caught.value)
-    assert not Path("shards/gen/records.jsonl").exists()
+    assert not list(Path("shards/gen").glob("records.jsonl*"))
     assert not Path("shards/gen/result.json").exists()
 
 

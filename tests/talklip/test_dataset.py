@@ -48,6 +48,18 @@ def prepared(
     return dataset
 
 
+def test_silence_is_not_trained_on(tmp_path: Path) -> None:
+    root = make_set(tmp_path / "lrs2")
+    video = root / "main" / "a" / "00002.mp4"
+    write_clip(video, frames=20, width=160, height=160, samples=0 * tone(0.8), audio_codec="aac")
+    video.with_suffix(".txt").write_text("Text:  RED CARS\n")
+    (root / "train.txt").write_text("a/00001\na/00002\n")
+    failures = prepared(root, tmp_path / "cache").failures
+    assert list(failures) == ["a/00002"]
+    assert failures["a/00002"].code == "silent-audio"
+    assert "0.00 s of its sound are audible, at least 0.2 s are needed" in failures["a/00002"].message
+
+
 def test_faces_are_cut_from_the_frames_and_resized_as_the_original_does(tmp_path: Path) -> None:
     dataset = prepared(make_set(tmp_path), tmp_path / "cache")
     clip = dataset[0]

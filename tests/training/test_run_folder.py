@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from tlbench.errors import TlbenchError
-from tlbench.training.run_folder import LOG_NAME, STATE_NAME, RunLog, Sums, write_state
+from tlbench.training.run_folder import LOG_NAME, SETTINGS_NAME, STATE_NAME, RunLog, Sums, claim, write_state
 
 
 def lines_of(out: Path) -> list[dict[str, Any]]:
@@ -48,6 +48,18 @@ def test_of_a_state_that_does_not_count_lines_those_up_to_its_step_are_kept(tmp_
         file.write(b'{"step": 1')
     log.cut(None, step=3)
     assert (log.lines, [line["step"] for line in lines_of(tmp_path)]) == (3, [0, 3, 3])
+
+
+def test_other_settings_are_refused_once_a_run_has_made_something(tmp_path: Path) -> None:
+    claim(tmp_path, {"rate": 1}, set())
+    (tmp_path / "config.toml").touch()
+    (tmp_path / ".owner").touch()  # of the run itself
+    claim(tmp_path, {"rate": 2}, set())  # that of the first one was a mistake, and it ended at once
+    assert json.loads((tmp_path / SETTINGS_NAME).read_text()) == {"rate": 2}
+    RunLog(tmp_path).append({"step": 0})
+    claim(tmp_path, {"rate": 2}, set())
+    with pytest.raises(TlbenchError, match="holds a training run with rate 2, not 1"):
+        claim(tmp_path, {"rate": 1}, set())
 
 
 def test_a_run_without_a_state_starts_with_an_empty_log(tmp_path: Path) -> None:

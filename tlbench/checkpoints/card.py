@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -10,12 +9,7 @@ from typing import Any
 
 from tlbench.errors import TlbenchError, quoted
 from tlbench.files import TEXT, read_outside
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
+from tlbench.toml_input import parse_toml
 
 BUNDLED = "bundled"  # folder of the packages that are installed with tlbench, next to the cards
 
@@ -118,8 +112,8 @@ def overlap(card: Card, trained_with: Iterable[str]) -> str | None:
 def read_card(path: Path) -> Card:
     """Read one card. Raises TlbenchError naming the file and the field if it is malformed."""
     try:
-        data = tomllib.loads(read_outside(path, TEXT).decode())
-    except (OSError, tomllib.TOMLDecodeError) as error:
+        data = parse_toml(read_outside(path, TEXT))
+    except (OSError, ValueError) as error:
         raise TlbenchError(f"card {path}: can't be read ({error})") from error
     known = {"bundled", *(f.name for f in fields(Card))} - {"package"}
     unknown = sorted(set(data) - known)

@@ -18,7 +18,6 @@ A command takes ``--config`` by the decorator :func:`config_option`. It gets eve
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from importlib.resources import files
@@ -31,11 +30,7 @@ import tomli_w
 from tlbench.cli.completion import complete_one_of
 from tlbench.errors import TlbenchError, listed, quoted
 from tlbench.files import TEXT, read_outside
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from tlbench.toml_input import parse_toml
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -123,12 +118,10 @@ def read_recipe(package: str, name: str, command: click.Command) -> dict[str, An
 def read_config(path: Path, command: click.Command) -> dict[str, Any]:
     """Parameter name to value of a config file. Raises TlbenchError as :func:`config_option` says."""
     try:
-        text = read_outside(path, TEXT).decode("utf-8")
+        raw = read_outside(path, TEXT)
     except OSError as error:
         raise TlbenchError(f"config {path}: can't be read ({error.strerror}); give a TOML file (--config)") from error
-    except UnicodeDecodeError as error:
-        raise TlbenchError(f"config {path}: is not UTF-8 ({error}); give a TOML file (--config)") from error
-    return _values(_parsed(text, f"config {path}"), command, f"config {path}")
+    return _values(_parsed(raw, f"config {path}"), command, f"config {path}")
 
 
 def config_text(context: click.Context) -> str:
@@ -156,12 +149,11 @@ def _set_layer(context: click.Context, layer: str, values: dict[str, Any]) -> No
     context.default_map = {**layers.get("recipe", {}), **layers.get("config", {})}
 
 
-def _parsed(text: str, source: str) -> dict[str, Any]:
+def _parsed(text: bytes | str, source: str) -> dict[str, Any]:
     try:
-        content: dict[str, Any] = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise TlbenchError(f"{source}: is not TOML ({error})") from error
-    return content
+        return parse_toml(text)
+    except ValueError as error:
+        raise TlbenchError(f"{source}: {error}; give a TOML file (--config)") from error
 
 
 def _options(command: click.Command) -> dict[str, click.Option]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,11 +16,7 @@ from platformdirs import user_config_path
 
 from tlbench.errors import TlbenchError, quoted
 from tlbench.files import TEXT, read_outside, write_text_atomically
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from tlbench.toml_input import parse_toml
 
 CONFIG_VARIABLE = "TLBENCH_CONFIG"  # folder of data.toml; by default the user's configuration folder
 FILE_NAME = "data.toml"
@@ -96,10 +91,10 @@ def _read() -> dict[str, str]:
     """Data set to folder. A file that is not there names none."""
     path = config_file()
     try:
-        content = tomllib.loads(read_outside(path, TEXT).decode())
+        content = parse_toml(read_outside(path, TEXT))
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise TlbenchError(f"{path}: can't be read as TOML ({error}); fix or remove it") from error
     folders = {}
     for name, folder in content.items():

@@ -173,11 +173,12 @@ def _find_folder(dataset: Dataset, given: Path | None) -> Path | None:
     if found is None and dataset.needs_root:
         raise TlbenchError(f"{dataset.name}: needs the folder with {dataset.layout}; {ways_to_say(dataset.name)}")
     if found is not None:
-        _check_folder(found.folder, f"{dataset.name}: root", found.source)
+        check_folder(found.folder, f"{dataset.name}: root", found.source)
     return None if found is None else found.folder
 
 
-def _check_folder(folder: Path, what: str, option: str) -> None:
+def check_folder(folder: Path, what: str, option: str) -> None:
+    """Raises TlbenchError, naming the option, if a folder does not exist, or is a file."""
     if not folder.exists():
         raise TlbenchError(f"{what} {folder} does not exist; check the path ({option})")
     if not folder.is_dir():
@@ -185,7 +186,7 @@ def _check_folder(folder: Path, what: str, option: str) -> None:
 
 
 def _generated_files(generated: Path) -> list[FoundFile]:
-    _check_folder(generated, "generated folder", "GENERATED")
+    check_folder(generated, "generated folder", "GENERATED")
     files = find_files(generated)
     if not files:
         raise TlbenchError(
@@ -299,7 +300,7 @@ def _with_npy_files(
 
 def _npy_files(clips: list[Clip], names: ClipNames, folder: Path, what: str, given: set[str]) -> dict[str, Path]:
     """The ``.npy`` file of each clip whose id is not in ``given``. ``what`` is also the option's name."""
-    _check_folder(folder, f"{what} folder", f"--{what}")
+    check_folder(folder, f"{what} folder", f"--{what}")
     found = match_files(names, find_files(folder, frozenset({".npy"}))).files
     missing = [clip.id for clip in clips if clip.id not in given and clip.id not in found]
     if missing:

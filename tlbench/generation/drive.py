@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.options import DataOptions
@@ -138,6 +139,22 @@ def read_drive(path: Path) -> Drive:
     TlbenchError
         In one line: there is no such file, it is malformed, or a sound file is missing or another.
     """
+    drive = read_manifest(path)
+    file = path / DRIVE_NAME if path.is_dir() else path
+    for name, sha256 in drive.sounds.items():
+        try:
+            found = file_sha256(drive.folder / name)
+        except OSError as error:
+            raise TlbenchError(
+                f"{drive.folder / name}: the drive's sound can't be read ({error.strerror}); {MAKE} again"
+            ) from error
+        if found != sha256:
+            raise TlbenchError(f"{drive.folder / name}: is another sound than {file.name} says; {MAKE} again")
+    return drive
+
+
+def read_manifest(path: Path) -> Drive:
+    """As :func:`read_drive`, whatever has become of the sound files."""
     file = path / DRIVE_NAME if path.is_dir() else path
     try:
         raw = read_outside(file, DRIVE_FILE)
@@ -148,21 +165,11 @@ def read_drive(path: Path) -> Drive:
     except OSError as error:
         raise TlbenchError(f"{file}: can't be read ({error.strerror}); {MAKE}") from error
     try:
-        drive = _parsed(raw, file)
+        return _parsed(raw, file)
     except KeyError as error:
         raise TlbenchError(f"{file}: not a drive, it lacks {error}; {MAKE}") from error
     except (ValueError, TypeError) as error:
         raise TlbenchError(f"{file}: not a drive ({error}); {MAKE}") from error
-    for name, sha256 in drive.sounds.items():
-        try:
-            found = file_sha256(drive.folder / name)
-        except OSError as error:
-            raise TlbenchError(
-                f"{drive.folder / name}: the drive's sound can't be read ({error.strerror}); {MAKE} again"
-            ) from error
-        if found != sha256:
-            raise TlbenchError(f"{drive.folder / name}: is another sound than {DRIVE_NAME} says; {MAKE} again")
-    return drive
 
 
 def _parsed(raw: bytes, file: Path) -> Drive:
@@ -307,8 +314,11 @@ def data_or_drive(
 
 
 def _sources(drive: Drive, selection: Selection) -> Selection:
-    """The source clips and donors of a drive among all clips of the split, with the videos that it was made from."""
-    by_id = {clip.id: clip for clip in selection.clips}
+    """The source clips and donors of a drive among all clips of the split, with the videos that it was made from.
+
+    Their ids are in Unicode's form NFC, as those of a drive are when it is read.
+    """
+    by_id = {name: replace(clip, id=name) for clip in selection.clips for name in [normalize("NFC", clip.id)]}
     donors = [item.donor for item in drive.items if item.kind == MISMATCHED and item.donor is not None]
     for name in (*drive.clips, *donors):
         if name not in by_id:

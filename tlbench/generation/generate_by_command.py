@@ -30,7 +30,15 @@ from tlbench.generation.generation_log import GenerationLog, made_with, make_fol
 from tlbench.generation.read_clip import ReadClip, provenance_of
 from tlbench.generation.recipe import PYTHON, Recipe, fill, find_recipe
 from tlbench.generation.recipe_inputs import Square, aligned, face_square, key_of, prepare_inputs, put_back
-from tlbench.generation.run_command import Repository, last_line, open_repository, python_words, run_command
+from tlbench.generation.run_command import (
+    Repository,
+    check_command,
+    ended_with,
+    open_repository,
+    python_words,
+    run_command,
+    said,
+)
 from tlbench.generation.write_generated import (
     GeneratedDataset,
     GeneratedFolder,
@@ -52,6 +60,7 @@ from tlbench.owner import owned
 
 NAME, VERSION = "command", 1
 WORK_SUFFIX = "-work"  # of the folder beside OUT with the script's inputs and what it printed
+WORK_MARK = ".tlbench-work"  # in such a folder: all in it is a run's, and is removed with it
 LOG_NAME = "log.txt"
 
 
@@ -106,6 +115,11 @@ def generate_by_command(
     recipe = with_settings(find_recipe(command.recipe), command.settings)
     repository = open_repository(command.repository)
     python = python_words(command.python)
+    if not (repository.path / recipe.folder).is_dir():
+        raise TlbenchError(
+            f"--repo {command.repository}: has no folder {quoted(recipe.folder)}, where recipe {recipe.name} works; "
+            f"give the clone of {recipe.repository}"
+        )
     common = log_entry(recipe, repository)
     if isinstance(data, DriveOptions):
         drive, selection = data.load()
@@ -119,6 +133,8 @@ def generate_by_command(
     finder = box_finder(selection, faces, writing.weights, writing.cache) if recipe.needs_boxes else None
     work = out.with_name(out.name + WORK_SUFFIX).absolute()
     _check_paths(recipe, repository.path, work)
+    _check_work(work)
+    check_command(_words(recipe, python)[0], repository.path / recipe.folder, _script(recipe))
     extra, clips = {"python": " ".join(python), **made_with({})}, len(selection.clips)
     done: dict[Path, GeneratedDataset] = {}
     with owned(*(folder.path for folder in folders), take_over=writing.take_over):
@@ -127,6 +143,7 @@ def generate_by_command(
             log = GenerationLog(folder.path, folder.entry, extra)
             run = _CommandRun(recipe, repository, python, finder, work)
             make_folder(work)
+            (work / WORK_MARK).touch()
             tell = part_of(progress, number * clips, len(folders) * clips)
             done[folder.path] = _generate(run, folder.clips, folder.path, log, tell)
     if not any(of_folder.failures for of_folder in done.values()):
@@ -156,6 +173,8 @@ def _generate(
 def with_settings(recipe: Recipe, given: Mapping[str, str]) -> Recipe:
     """The recipe with other settings. Raises TlbenchError for one that it does not have, or one that is missing."""
     for name in given:
+        if name not in recipe.settings and not recipe.settings:
+            raise TlbenchError(f"--set {name}: recipe {recipe.name} has no settings; leave it out")
         if name not in recipe.settings:
             raise TlbenchError(f"--set {name}: recipe {recipe.name} has no such setting{listed(name, recipe.settings)}")
     settings = {**recipe.settings, **given}
@@ -194,8 +213,8 @@ def _generate_lists(
         done.merge(made)
         if not begin and run.exit_status and not made.written:
             raise TlbenchError(
-                f"{run.recipe.title}: its command ended with status {run.exit_status} and made none of "
-                f"{counted(len(some), 'video')}; its last line: {last_line(run.log)!r} (all of it is in {run.log})"
+                f"{run.recipe.title}: its command {ended_with(run.exit_status)} and made none of "
+                f"{counted(len(some), 'video')}; {said(run.log)}"
             )
     return done
 
@@ -207,6 +226,26 @@ def _check_paths(recipe: Recipe, *folders: Path) -> None:
                 f"{quoted(str(folder))}: the script of {recipe.title} can't read a path with spaces or quotes; choose "
                 "another folder"
             )
+
+
+def _check_work(work: Path) -> None:
+    """Raises TlbenchError for a folder with somebody's files, which would be removed at the end."""
+    if work.is_dir() and not (work / WORK_MARK).exists() and any(work.iterdir()):
+        raise TlbenchError(
+            f"{work}: is not a run's; the script's files are written there and removed, so move it, or choose another "
+            "--out"
+        )
+
+
+def _words(recipe: Recipe, python: list[str]) -> list[str]:
+    """The words of a recipe's command, with those of ``--python``."""
+    return [*python, *recipe.command[1:]] if recipe.command[0] == PYTHON else list(recipe.command)
+
+
+def _script(recipe: Recipe) -> str | None:
+    """The script that Python is given by its path."""
+    first = recipe.command[1:2]
+    return first[0] if recipe.command[0] == PYTHON and first and first[0].endswith(".py") else None
 
 
 class _CommandRun:
@@ -229,8 +268,8 @@ class _CommandRun:
         """Prepare a clip, run the script for it, and collect its video."""
         clip = read.clip
         provenance_of(clip, self.rule)  # refuses a clip whose files are missing
-        folder = self._work / key_of(clip.id)
-        values = {**self._common, "work": str(folder), **prepare_inputs(self.recipe, clip, self._boxes(clip), folder)}
+        folder, inputs = self._prepare(clip)
+        values = {**self._common, "work": str(folder), **inputs}
         self.log = folder / LOG_NAME
         self._run(values)
         return self._collect(clip, path, values)
@@ -243,7 +282,7 @@ class _CommandRun:
         for clip in clips:
             try:
                 provenance_of(clip, self.rule)
-                values = prepare_inputs(self.recipe, clip, self._boxes(clip), self._work / key_of(clip.id))
+                _, values = self._prepare(clip)
             except ClipError as error:
                 self._refused[clip.id] = error
                 continue
@@ -266,14 +305,17 @@ class _CommandRun:
             raise self._refused[clip.id]
         return self._collect(clip, path, self._prepared[clip.id])
 
+    def _prepare(self, clip: Clip) -> tuple[Path, dict[str, str]]:
+        """A folder with the inputs of a clip and nothing of an earlier run, and their paths by name."""
+        folder = self._work / key_of(clip.id)
+        shutil.rmtree(folder, ignore_errors=True)
+        return folder, prepare_inputs(self.recipe, clip, self._boxes(clip), folder)
+
     def _boxes(self, clip: Clip) -> Boxes | None:
         return None if self._finder is None else self._finder.of_clip(clip)
 
     def _run(self, values: Mapping[str, str]) -> None:
-        words = list(self.recipe.command)
-        if words[0] == PYTHON:
-            words[:1] = self._python
-        words = [fill(word, values) for word in words]
+        words = [fill(word, values) for word in _words(self.recipe, self._python)]
         started = self.log.with_name("started")
         started.touch()
         self._started_ns = started.stat().st_mtime_ns
@@ -285,6 +327,8 @@ class _CommandRun:
         found = self._found(clip, values)
         provenance = provenance_of(clip, self.rule)
         frames, notes = self._place(clip, found, path)
+        if self.exit_status:
+            notes.append(f"its command {ended_with(self.exit_status)}")
         shutil.rmtree(self._work / values["key"], ignore_errors=True)
         return WrittenClip(replace(provenance, frames=frames), "; ".join(notes))
 
@@ -301,13 +345,10 @@ class _CommandRun:
             raise ClipError(
                 "several-outputs", f"clip {clip.id}: {len(new)} videos fit {pattern} ({names}); correct the recipe"
             )
-        ended = f"ended with status {self.exit_status} and " if self.exit_status else ""
-        old = "only a video from before this run" if there else "no video"
-        raise ClipError(
-            "no-output",
-            f"clip {clip.id}: the command {ended}wrote {old} at {pattern}; its last line: {last_line(self.log)!r} (all "
-            f"of it is in {self.log})",
-        )
+        ended = f"{ended_with(self.exit_status)} and " if self.exit_status else ""
+        old = any(path.is_file() for path in there)
+        what = "only a video from before this run" if old else "nothing that is a file" if there else "no video"
+        raise ClipError("no-output", f"clip {clip.id}: the command {ended}wrote {what} at {pattern}; {said(self.log)}")
 
     def _place(self, clip: Clip, found: Path, path: Path) -> tuple[int, list[str]]:
         """Write the video of a clip to ``path``; the number of its frames, and what is worth a line about it."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tlbench.errors import TlbenchError
-from tlbench.files import GENERATION_LOG, read_outside, write_text_atomically
+from tlbench.files import GENERATION_LOG, read_outside, unwritable, write_text_atomically
 from tlbench.json_input import parse_json
 from tlbench.version import VERSION
 
@@ -86,7 +86,10 @@ class GenerationLog:
         self._written = 0.0
         make_folder(folder)
         paths = [path for form in (LOG_NAME, PART_NAME.format("*")) for path in sorted(folder.glob(form))]
-        if not paths and any(folder.rglob("*.mp4")):
+        if not any(folder.rglob("*.mp4")):
+            _remove(paths)  # of a run that made no video, perhaps with a mistake that is mended now
+            paths = []
+        elif not paths:
             raise TlbenchError(f"{folder} has videos but no {LOG_NAME} that says how; choose another folder (--out)")
         read = {path: self._read_clips(path) for path in paths}
         self._own = read.pop(self.path, {})
@@ -183,6 +186,14 @@ def driven_by(folder: Path) -> tuple[str, str] | None:
     log = read_log(path) if path.is_file() else {}
     sha256, kind = log.get("drive"), log.get("kind")
     return (sha256, kind) if isinstance(sha256, str) and isinstance(kind, str) else None
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in paths:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise unwritable(path, error) from error
 
 
 def _provenance(data: object) -> ClipProvenance | None:

@@ -7,6 +7,7 @@ import random
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 
@@ -25,10 +26,11 @@ from tlbench.generation.drive import (
     Drive,
     DriveItem,
     drive_text,
+    read_drive,
+    read_manifest,
     sound_name,
 )
-from tlbench.generation.drive import read_drive as read_back
-from tlbench.media.audio import LEAST_SOUND_SECONDS, read_whole_audio, sounding_seconds
+from tlbench.media.audio import read_whole_audio, why_silent
 from tlbench.media.rates import FRAMES_PER_SECOND, SAMPLE_RATE
 from tlbench.media.video_reader import VideoReader
 from tlbench.media.wav_file import write_wav
@@ -37,7 +39,6 @@ from tlbench.observing.make_boxes import select_references
 from tlbench.owner import owned
 
 SAMPLES_PER_FRAME = SAMPLE_RATE // FRAMES_PER_SECOND
-FULL_SCALE = 32768.0
 
 
 def make_drive(
@@ -52,8 +53,8 @@ def make_drive(
     Raises
     ------
     TlbenchError
-        If a clip has no real video or no audible sound, there is no clip with another transcript, or a file can't be
-        written.
+        If a clip has no real video or no audible sound, there is no clip with another transcript, the folder has
+        another drive, which videos may have been generated for, or a file can't be written.
     """
     selection = select_references(data)
     lengths: dict[str, int] = {}
@@ -64,7 +65,11 @@ def make_drive(
             progress(done, len(selection.clips))
     donors = choose_donors(selection.clips, lengths, rooms, seed)
     by_id = {clip.id: clip for clip in selection.clips}
+    videos = {
+        _below(selection, clip): content_sha256(clip.reference, clip.id, "reference video") for clip in selection.clips
+    }
     with owned(out, take_over=take_over):
+        _check_earlier(out, selection, seed, donors, videos)
         items, hashes = [], {}
         for kind in KINDS:
             for clip in selection.clips:
@@ -75,13 +80,42 @@ def make_drive(
                 hashes[name] = _write_sound(out / name, samples[:wanted], wanted)
                 cut_seconds = round(max(0, len(samples) - wanted) / SAMPLE_RATE, 3)
                 items.append(DriveItem(kind, clip.id, _below(selection, clip), name, donor, cut_seconds))
-        videos = {
-            _below(selection, clip): content_sha256(clip.reference, clip.id, "reference video")
-            for clip in selection.clips
-        }
         text = drive_text(selection.dataset.name, selection.split, seed, tuple(items), videos, hashes)
         write_text_atomically(out / DRIVE_NAME, text)
-    return read_back(out)
+    return read_drive(out)
+
+
+def _check_earlier(
+    out: Path, selection: Selection, seed: int, donors: Mapping[str, str], videos: Mapping[str, str]
+) -> None:
+    """Raises TlbenchError if a folder has another drive. One that can't be read is made again."""
+    if not (out / DRIVE_NAME).exists():
+        return
+    try:
+        there = read_manifest(out)
+    except TlbenchError:
+        return
+    facts = (
+        ("the data set", f"{there.dataset}:{there.split}", f"{selection.dataset.name}:{selection.split}"),
+        ("the seed", there.seed, seed),
+        ("the number of clips", len(there.clips), len(selection.clips)),
+    )
+    differs = [
+        f"{what} is {shortened(str(before))} there and {now} here" for what, before, now in facts if before != now
+    ]
+    drawn = {clip: item.donor for clip, item in there.of_kind(MISMATCHED).items()}
+    if not differs and (there.videos != _composed(videos) or drawn != _composed(donors)):
+        differs = ["its videos or transcripts are others"]
+    if differs:
+        raise TlbenchError(
+            f"{out}: has another drive, for which videos may have been generated: {differs[0]}; choose another --out, "
+            "or remove that folder"
+        )
+
+
+def _composed(texts: Mapping[str, str]) -> dict[str, str]:
+    """Names in Unicode's form NFC, as those of a drive are when it is read."""
+    return {normalize("NFC", name): normalize("NFC", text) for name, text in texts.items()}
 
 
 def choose_donors(
@@ -135,12 +169,9 @@ def _lengths(clip: Clip) -> tuple[int, int]:
             f"clip {shortened(clip.id)} can't drive a generator: {error.message.partition('; ')[0]}; leave it out "
             "(--subset)"
         ) from error
-    audible = sounding_seconds(samples / FULL_SCALE, SAMPLE_RATE)
-    if audible < LEAST_SOUND_SECONDS:
-        raise TlbenchError(
-            f"clip {shortened(clip.id)} can't drive a generator: {audible:.2f} s of its sound are audible, at least "
-            f"{LEAST_SOUND_SECONDS:g} s are needed; leave it out (--subset)"
-        )
+    why = why_silent(samples)
+    if why is not None:
+        raise TlbenchError(f"clip {shortened(clip.id)} can't drive a generator: {why}; leave it out (--subset)")
     return len(samples), frames * SAMPLES_PER_FRAME
 
 

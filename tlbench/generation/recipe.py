@@ -9,28 +9,25 @@ inputs and settings. docs/recipes.md has the whole form.
 from __future__ import annotations
 
 import hashlib
+import math
 import re
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal, TypeAlias
 
 from tlbench.errors import TlbenchError, listed, quoted
 from tlbench.files import TEXT, read_outside
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from tlbench.toml_input import parse_toml
 
 InputKind: TypeAlias = Literal["video", "sound", "image", "frames"]
 INPUT_KINDS: tuple[InputKind, ...] = ("video", "sound", "image", "frames")
 PYTHON = "{python}"  # a word of a command: the words of --python
 OF_CLIP = ("key", "frames")  # values of one clip; in a list's command they have no meaning
 SUFFIX = ".toml"
-_NAME = re.compile(r"\{([a-z_]+)\}")
+_NAME = re.compile(r"\{([A-Za-z_][A-Za-z0-9_-]*)\}")
+_RESERVED = ("repo", "work", "list", "python", *OF_CLIP)  # what no input and no setting may be called
 _TEXTS = ("title", "repository", "source", "licence", "environment", "notes")
 
 
@@ -185,16 +182,18 @@ def find_recipe(given: str) -> Recipe:
         raise TlbenchError(f"--recipe {given}: there is no such file or recipe{listed(given, recipe_names())}")
     try:
         return parse_recipe(read_outside(path, TEXT).decode(), path.stem)
-    except (OSError, UnicodeDecodeError) as error:
-        raise TlbenchError(f"--recipe {given}: can't be read ({error})") from error
+    except OSError as error:
+        raise TlbenchError(f"--recipe {given}: can't be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise TlbenchError(f"--recipe {given}: is not UTF-8 ({error})") from error
 
 
 def parse_recipe(text: str, name: str) -> Recipe:
     """A recipe from its text. Raises TlbenchError, naming the field, if it is not in the form."""
     try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise TlbenchError(f"recipe {name}: is not TOML ({error})") from error
+        data = parse_toml(text)
+    except ValueError as error:
+        raise TlbenchError(f"recipe {name}: {error}; see docs/recipes.md") from error
     table = _Fields(name, "", data)
     crop, of_list = table.table("crop"), table.table("list")
     recipe = Recipe(
@@ -229,12 +228,16 @@ def _input(fields: _Fields) -> RecipeInput:
     if form not in ("jpg", "png"):
         raise fields.error("form", f"{quoted(form)}; there are jpg, png")
     made = RecipeInput(kind, fields.flag("crop"), form, fields.flag("first_only"))
+    if made.crop and kind not in ("image", "frames"):
+        raise fields.error("crop", f"is for pictures, and this is a {kind}")
+    if made.first_only and kind != "frames":
+        raise fields.error("first_only", f"is for frames, and this is a {kind}")
     fields.finish()
     return made
 
 
 def _crop(fields: _Fields) -> RecipeCrop:
-    made = RecipeCrop(fields.number("scale"), fields.number("up", 0.0), int(fields.number("side")))
+    made = RecipeCrop(fields.number("scale"), fields.number("up", 0.0), fields.whole("side"))
     if not (0.5 <= made.scale <= 10 and abs(made.up) <= 1 and 16 <= made.side <= 4096):
         raise fields.error("scale", "and the others are out of range: scale 0.5 to 10, up -1 to 1, side 16 to 4096")
     fields.finish()
@@ -242,7 +245,7 @@ def _crop(fields: _Fields) -> RecipeCrop:
 
 
 def _list(fields: _Fields) -> RecipeList:
-    made = RecipeList(fields.text("path"), fields.text("line"), int(fields.number("clips", 50)))
+    made = RecipeList(fields.text("path"), fields.text("line"), fields.whole("clips", 50))
     if made.clips < 1:
         raise fields.error("clips", "must be at least 1")
     fields.finish()
@@ -255,7 +258,7 @@ def _output(fields: _Fields) -> RecipeOutput:
         raise fields.error("place", f"{quoted(place)}; there are frame, crop")
     if len(region) != 4 or not (0 <= region[0] < region[2] <= 1 and 0 <= region[1] < region[3] <= 1):
         raise fields.error("region", "must be x1, y1, x2, y2 between 0 and 1")
-    first_frame = int(fields.number("first_frame", 0))
+    first_frame = fields.whole("first_frame", 0)
     if not 0 <= first_frame <= 25:
         raise fields.error("first_frame", "must be between 0 and 25")
     made = RecipeOutput(
@@ -286,9 +289,53 @@ def _check(recipe: Recipe) -> None:
     if recipe.list is not None:
         check("list.path", [recipe.list.path], everywhere)
         check("list.line", [recipe.list.line], of_clip)
+    _check_names(recipe)
+    _check_paths(recipe)
     crops = recipe.output.place == "crop" or any(made.crop for made in recipe.inputs.values())
     if crops != (recipe.crop is not None):
         raise TlbenchError(f"recipe {recipe.name}: something is cropped if and only if it has a table [crop]")
+
+
+def _check_names(recipe: Recipe) -> None:
+    """Raises TlbenchError for a name with two meanings."""
+    for table, names in (("inputs", recipe.inputs), ("settings", recipe.settings)):
+        for name in names:
+            if name in _RESERVED or (table == "settings" and name in recipe.inputs):
+                meant = "an input" if name in recipe.inputs and name not in _RESERVED else f"what {{{name}}} stands for"
+                raise TlbenchError(f"recipe {recipe.name}: {table}.{name} is also {meant}; choose another name")
+
+
+def _check_paths(recipe: Recipe) -> None:
+    """Raises TlbenchError for a path out of its folder, and for a list whose clips would all be the same."""
+    if not recipe.command[0]:
+        raise TlbenchError(f"recipe {recipe.name}: command begins with an empty word")
+    if not recipe.output.path:
+        raise TlbenchError(f"recipe {recipe.name}: output.path is empty; say where the script's video is")
+    folder = PurePosixPath(recipe.folder)
+    if folder.is_absolute() or ".." in folder.parts:
+        raise TlbenchError(f"recipe {recipe.name}: folder {quoted(recipe.folder)} is not below the repository")
+    if recipe.list is None:
+        return
+    path = recipe.list.path
+    if not path.startswith("{work}/") or ".." in PurePosixPath(path).parts:
+        raise TlbenchError(f"recipe {recipe.name}: list.path {quoted(path)} must begin with {{work}}/, and stay in it")
+    if not any("list" in _NAME.findall(word) for word in recipe.command):
+        raise TlbenchError(f"recipe {recipe.name}: command has no {{list}}, so the script would not get the list")
+    of_clip = {"key", *recipe.inputs}
+    for where, text in (("list.line", recipe.list.line), ("output.path", recipe.output.path)):
+        if not of_clip & set(_NAME.findall(text)):
+            raise TlbenchError(
+                f"recipe {recipe.name}: {where} {quoted(text)} is the same for all clips of a list; use {{key}} or an "
+                "input"
+            )
+
+
+def _finite(value: int | float) -> float:
+    """A number as float; what is too large for one is infinite, and so out of every range."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 class _Fields:
@@ -312,6 +359,7 @@ class _Fields:
 
     def text(self, field: str, default: str | None = None) -> str:
         found: str = self._take(field, str, "a text", default)
+        self._check_text(field, found)
         return found
 
     def flag(self, field: str) -> bool:
@@ -319,25 +367,35 @@ class _Fields:
         return found
 
     def number(self, field: str, default: float | None = None) -> float:
-        return float(self._take(field, (int, float), "a number", default))
+        return _finite(self._take(field, (int, float), "a number", default))
+
+    def whole(self, field: str, default: int | None = None) -> int:
+        found: int = self._take(field, int, "a whole number", default)
+        return found
 
     def numbers(self, field: str, default: tuple[float, ...]) -> tuple[float, ...]:
         found = self._take(field, (list, tuple), "a list of numbers", default)
         if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in found):
             raise self.error(field, f"is {quoted(found)}, not a list of numbers")
-        return tuple(map(float, found))
+        return tuple(map(_finite, found))
 
     def words(self, field: str) -> tuple[str, ...]:
         found = self._take(field, list, "a list of texts", None)
         if not found or not all(isinstance(word, str) for word in found):
             raise self.error(field, f"is {quoted(found)}, not a list of texts")
+        self._check_text(field, *found)
         return tuple(found)
 
     def texts(self, field: str) -> dict[str, str]:
         found = self._take(field, dict, "a table", {})
         if not all(isinstance(value, str) and re.fullmatch("[a-z_]+", key) for key, value in found.items()):
             raise self.error(field, "must have names of small letters, and texts")
+        self._check_text(field, *found.values())
         return dict(found)
+
+    def _check_text(self, field: str, *texts: str) -> None:
+        if any("\0" in text for text in texts):
+            raise self.error(field, "has a null character, which no command and no path can have")
 
     def table(self, field: str) -> _Fields | None:
         if field not in self._data:

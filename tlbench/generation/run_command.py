@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from tlbench.errors import TlbenchError, one_line, shortened
 from tlbench.generation.generator import Stopped
 
 POLL_SECONDS = 0.2
+MOST_PRINTED_BYTES = 2**28  # by one call; a progress bar of an hour has 4 MB
 LAST_BYTES = 4000  # of a log, in which its last line is looked for
 SECONDS_TO_END = 5.0  # between asking a script to end and killing it
 # Ours, which would make another Python import from our environment.
@@ -44,7 +46,8 @@ class Repository:
 def open_repository(path: Path) -> Repository:
     """What a repository is. Raises TlbenchError if there is no such folder."""
     if not path.is_dir():
-        raise TlbenchError(f"--repo {path}: there is no such folder; give the repository that you cloned")
+        what = "is a file, not a folder" if path.exists() else "there is no such folder"
+        raise TlbenchError(f"--repo {path}: {what}; give the repository that you cloned")
     commit = _git(path, "rev-parse", "HEAD")
     changed = _git(path, "status", "--porcelain", "--untracked-files=no") if commit else ""
     return Repository(path.resolve(), commit or None, bool(changed))
@@ -76,7 +79,7 @@ def run_command(words: Sequence[str], folder: Path, log: Path, stop: Event) -> i
     Raises
     ------
     TlbenchError
-        If it can't be started.
+        If it can't be started, or prints more than 256 MiB.
     Stopped
         If ``stop`` was set.
     """
@@ -93,10 +96,7 @@ def run_command(words: Sequence[str], folder: Path, log: Path, stop: Event) -> i
                 start_new_session=True,
             )
     except OSError as error:
-        raise TlbenchError(
-            f"{one_line(words[0])}: can't be run in {folder} ({error.strerror}); give the Python of the repository's "
-            "environment (--python)"
-        ) from error
+        raise _not_run(words[0], folder, str(error.strerror)) from error
     try:
         while True:
             try:
@@ -104,8 +104,49 @@ def run_command(words: Sequence[str], folder: Path, log: Path, stop: Event) -> i
             except subprocess.TimeoutExpired:
                 if stop.is_set():
                     raise Stopped from None
+                if log.stat().st_size > MOST_PRINTED_BYTES:
+                    raise TlbenchError(
+                        f"{one_line(words[0])}: was ended, as it printed more than {MOST_PRINTED_BYTES >> 20} MiB; "
+                        f"{said(log)}"
+                    ) from None
     finally:
         _end(process)
+
+
+def check_command(program: str, folder: Path, script: str | None) -> None:
+    """Raises TlbenchError if there is no such program, or no such script, before anything is prepared.
+
+    A word with a value to be filled in is not checked.
+    """
+    if "{" not in program:
+        at_place = os.path.dirname(program) != ""
+        if shutil.which(os.path.join(folder, program) if at_place else program) is None:
+            raise _not_run(program, folder, "no such program")
+    if script is not None and "{" not in script and not (folder / script).is_file():
+        raise TlbenchError(f"--repo: {folder} has no {one_line(script)}; give the repository that the recipe is for")
+
+
+def _not_run(program: str, folder: Path, why: str) -> TlbenchError:
+    return TlbenchError(
+        f"{one_line(program)}: can't be run in {folder} ({why}); give the Python of the repository's environment "
+        "(--python)"
+    )
+
+
+def ended_with(status: int) -> str:
+    """How a command ended, for a message: ``ended with status 3``, or ``was ended by SIGKILL``."""
+    if status >= 0:
+        return f"ended with status {status}"
+    try:
+        return f"was ended by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"was ended by signal {-status}"
+
+
+def said(log: Path) -> str:
+    """What a command printed last, and where all of it is, for a message."""
+    line = last_line(log)
+    return f"its last line: {line!r} (all of it is in {log})" if line else f"it printed nothing ({log})"
 
 
 def last_line(log: Path) -> str:

@@ -26,6 +26,7 @@ FULL_SCALE = 32768.0  # of int16
 NOISE_FLOOR = 1e-3  # of full scale, -60 dB: digital silence stays below this after any codec
 # SyncNet's shortest input is 5 frames. A clip with less sound than that, such as a single click, has no speech.
 LEAST_SOUND_SECONDS = 0.2
+FULL_SCALE = 32768.0  # of int16
 HOPS_PER_SECOND = 100  # 10 ms: fine enough to tell one frame (40 ms) from two
 
 # python_speech_features/base.py at 0.6 (jameslyons), the defaults of ``mfcc``, which SyncNet was trained on.
@@ -141,6 +142,20 @@ def sounding_seconds(samples: np.ndarray, rate: int) -> float:
     whole, starts = samples[: edges[-1]], edges[:-1]
     swings = (np.maximum.reduceat(whole, starts) - np.minimum.reduceat(whole, starts)) / 2  # (hops,)
     return int((swings >= NOISE_FLOOR).sum()) / HOPS_PER_SECOND
+
+
+def why_silent(samples: np.ndarray) -> str | None:
+    """What is wrong with a speech of which less than 0.2 s are audible, for a message; None for another.
+
+    Parameters
+    ----------
+    samples : (N,) int16
+        At 16 kHz.
+    """
+    audible = sounding_seconds(samples / FULL_SCALE, SAMPLE_RATE)
+    if audible >= LEAST_SOUND_SECONDS:
+        return None
+    return f"{audible:.2f} s of its sound are audible, at least {LEAST_SOUND_SECONDS:g} s are needed"
 
 
 def hop_edges(count: int, rate: int) -> np.ndarray:

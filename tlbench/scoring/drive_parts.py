@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.matching import ClipNames, find_files, match_files
-from tlbench.datasets.selection import Selection
+from tlbench.datasets.selection import Selection, check_folder
 from tlbench.errors import TlbenchError, quoted
 from tlbench.files import sha256_if_readable
 from tlbench.generation.drive import KINDS, MATCHED, MISMATCHED, SILENT, Drive
@@ -31,8 +31,7 @@ Videos = Mapping[str, Mapping[str, Path]]  # the generated videos by kind of a d
 
 def found_kinds(folder: Path) -> tuple[str, ...]:
     """The kinds of a drive for which a folder of generated videos has a folder. Raises TlbenchError if it has none."""
-    if not folder.is_dir():
-        raise TlbenchError(f"generated folder {folder} does not exist; check the path (GENERATED)")
+    check_folder(folder, "generated folder", "GENERATED")
     there = tuple(kind for kind in KINDS if (folder / kind).is_dir())
     if not there:
         raise TlbenchError(

@@ -25,7 +25,7 @@ from tlbench.scoring.result import FILE_NAME, Result
 from tlbench.scoring.run import with_damaged_checkpoints
 from tlbench.scoring.set_run import with_set_scores
 from tlbench.scoring.shard import SHARDS_NAME, Shard
-from tlbench.scoring.shard_files import PLAN_NAME, ShardPlan, ShardSummary, read_plan, read_summary
+from tlbench.scoring.shard_files import PLAN_NAME, ShardPlan, ShardSummary, check_own_files, read_plan, read_summary
 
 NAMED = 3  # missing clips and shards that an error names
 
@@ -128,8 +128,15 @@ def _merged(run: Path, plan: ShardPlan) -> Result:
     outline = replace(plan.outline, provenance=_united([one.provenance for one in said]))
     for line in _mixtures(run, said):
         warnings.warn(line, stacklevel=4)
-    with RecordWriter(run / RECORDS_NAME) as writer:
-        result = aggregate_like(outline, _written(writer, _in_order(run, plan)))
+    writer = RecordWriter(run / RECORDS_NAME)
+    try:
+        with writer:
+            result = aggregate_like(outline, _written(writer, _in_order(run, plan)))
+            for shard, one in zip(plan.each, said, strict=True):
+                check_own_files(run, shard, one)
+    except TlbenchError:
+        writer.partial.unlink(missing_ok=True)  # a part that no run goes on with
+        raise
     result = with_damaged_checkpoints(result, plan.checkpoints)
     if plan.outline.sets:
         result = with_set_scores(result, [shard.features(run) for shard in plan.each])

@@ -10,11 +10,13 @@ from datetime import datetime, timezone
 from typing import Any
 
 from tlbench.checkpoints.weights import Weights
+from tlbench.json_fields import entries_of, fields_of, optional_text, text
 from tlbench.observing.device import LAST_DIGITS, package_versions
 from tlbench.version import VERSION
 
 # Options that take names. These may contain a slash (``wer1/sound``, ``other:lab/reader``), but are not paths.
 NAMES_FOLLOW = frozenset({"--metrics", "--controls", "--trained-with", "--name", "--view", "--split", "--dataset"})
+MOST_WORDS = 10_000  # of a command line, which may name a folder for each system
 # What a provenance may have; a record of a leaderboard with anything else is refused.
 PROVENANCE_FIELDS = frozenset(
     (
@@ -82,6 +84,23 @@ def make_provenance(
         "finished": _utc(finished),
         **({"generation": dict(generation)} if generation else {}),
     }
+
+
+def read_provenance(value: Any) -> Mapping[str, Any]:
+    """What :func:`make_provenance` made, from a file that anybody may have written.
+
+    Raises ValueError, or TypeError for what is no list or object, for a field that is missing or of another kind. What
+    weights and generation hold is checked by those who read it.
+    """
+    data = fields_of(value, "provenance")
+    for name in ("tlbench", "python", "platform", "device", "started", "finished"):
+        text(data.get(name), f"provenance.{name}")
+    for name in ("command", "processors"):
+        for one in entries_of(data.get(name), f"provenance.{name}", most=MOST_WORDS):
+            text(one, f"provenance.{name}")
+    for name, version in fields_of(data.get("packages"), "provenance.packages").items():
+        optional_text(version, f"provenance.packages.{name}")
+    return data
 
 
 def mixed_processors(where: object, types: Iterable[str]) -> Iterator[str]:

@@ -20,6 +20,8 @@ from tlbench.scoring.record import RECORDS_NAME
 
 SHARDS_NAME = "shards"  # of the folder in a run's folder
 MOST_SHARDS = 1_000  # each is one open file while they are merged
+# Where a batch system says which of several processes this is, from 0, and of how many.
+_PROCESSES = (("SLURM_PROCID", "SLURM_NTASKS"), ("RANK", "WORLD_SIZE"))
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def parse_shard(text: str, variables: Mapping[str, str] = os.environ) -> Shard:
     Raises
     ------
     TlbenchError
-        Another form, no such shard, ``auto`` without any of these variables, or one that is no whole number.
+        Another form, no such shard, ``auto`` without any of these variables, or with values that mean no shard.
     """
     if text == "auto":
         return _from(variables)
@@ -92,28 +94,53 @@ def parse_shard(text: str, variables: Mapping[str, str] = os.environ) -> Shard:
     return Shard(int(found[1]), int(found[2]))
 
 
-def _from(variables: Mapping[str, str]) -> Shard:
-    def number(name: str) -> int:
-        value = variables.get(name, "")
-        if re.fullmatch(r"[0-9]{1,9}", value) is None:
-            raise TlbenchError(f"--shard auto: ${name} is {quoted(value)}, not a whole number; pass --shard I/N")
-        return int(value)
+@dataclass(frozen=True)
+class _Task:
+    """What one batch system says of this process: its place among all, from 0, and how many they are."""
 
-    if "SLURM_ARRAY_TASK_ID" in variables:
-        # sbatch(1): --array=MIN-MAX:STEP. COUNT is the number of tasks.
-        step = number("SLURM_ARRAY_TASK_STEP") if "SLURM_ARRAY_TASK_STEP" in variables else 1
-        above, count = number("SLURM_ARRAY_TASK_ID") - number("SLURM_ARRAY_TASK_MIN"), number("SLURM_ARRAY_TASK_COUNT")
-        if step < 1 or above % step or above // step >= count:
-            raise TlbenchError(
-                f"--shard auto: task {variables['SLURM_ARRAY_TASK_ID']} is none of {count} tasks from "
-                f"{variables['SLURM_ARRAY_TASK_MIN']} in steps of {step}; a list such as --array=3,7 has gaps, so pass "
-                "--shard I/N"
-            )
-        return Shard(above // step + 1, count)
-    for rank, size in (("SLURM_PROCID", "SLURM_NTASKS"), ("RANK", "WORLD_SIZE")):
-        if rank in variables:
-            return Shard(number(rank) + 1, number(size))
-    raise TlbenchError(
-        "--shard auto: neither SLURM_ARRAY_TASK_ID, SLURM_PROCID nor RANK is set, so this is no job of Slurm, torchrun "
-        "or MPI; pass --shard I/N"
-    )
+    place: int
+    count: int
+    said: str  # the variables that say it, for messages
+
+
+def _from(variables: Mapping[str, str]) -> Shard:
+    found = (_process(variables, *names) for names in _PROCESSES if names[0] in variables)
+    task = _array_task(variables) if "SLURM_ARRAY_TASK_ID" in variables else next(found, None)
+    if task is None:
+        raise TlbenchError(
+            "--shard auto: neither SLURM_ARRAY_TASK_ID, SLURM_PROCID nor RANK is set, so this is no job of Slurm, "
+            "torchrun or MPI; pass --shard I/N"
+        )
+    if not task.place < task.count <= MOST_SHARDS:
+        raise TlbenchError(
+            f"--shard auto: {task.said}; places begin at 0 and are below the number, of at most {MOST_SHARDS:,}; pass "
+            "--shard I/N"
+        )
+    return Shard(task.place + 1, task.count)
+
+
+def _number(variables: Mapping[str, str], name: str) -> int:
+    value = variables.get(name)
+    if value is None:
+        raise TlbenchError(f"--shard auto: ${name} is not set, as the other variables need; pass --shard I/N")
+    if re.fullmatch(r"[0-9]{1,9}", value) is None:
+        raise TlbenchError(f"--shard auto: ${name} is {quoted(value)}, not a whole number; pass --shard I/N")
+    return int(value)
+
+
+def _array_task(variables: Mapping[str, str]) -> _Task:
+    """sbatch(1): ``--array=MIN-MAX:STEP``. COUNT is the number of tasks."""
+    step = _number(variables, "SLURM_ARRAY_TASK_STEP") if "SLURM_ARRAY_TASK_STEP" in variables else 1
+    number, first, count = (_number(variables, f"SLURM_ARRAY_TASK_{name}") for name in ("ID", "MIN", "COUNT"))
+    above = number - first
+    if step < 1 or above < 0 or above % step or above // step >= count:
+        raise TlbenchError(
+            f"--shard auto: task {number} is none of {count} tasks from {first} in steps of {step}; a list such as "
+            "--array=3,7 has gaps, so pass --shard I/N"
+        )
+    return _Task(above // step, count, f"task {number} of an array of {count} from {first}")
+
+
+def _process(variables: Mapping[str, str], rank: str, size: str) -> _Task:
+    place, count = _number(variables, rank), _number(variables, size)
+    return _Task(place, count, f"${rank} is {place} and ${size} is {count}")

@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from unicodedata import normalize
 from tlbench.datasets.clip import Clip
 from tlbench.datasets.selection import Selection
 from tlbench.errors import TlbenchError, shortened
-from tlbench.files import JSON, file_size, read_outside, unwritable, write_bytes_atomically
+from tlbench.files import JSON, file_sha256, file_size, read_outside, unwritable, write_bytes_atomically
 from tlbench.json_fields import clip_id, count, entries_of, fields_of, name_text, text
 from tlbench.json_input import parse_json
 from tlbench.litter import temporary_name
@@ -29,6 +29,7 @@ from tlbench.metrics.blind import BlindReading
 from tlbench.observing.device import choose_device
 from tlbench.observing.observer import PACKED_NAME
 from tlbench.scoring.options import RunOptions
+from tlbench.scoring.provenance import read_provenance
 from tlbench.scoring.result import ClipScore, Result
 from tlbench.scoring.result_file import MOST_CLIPS, MOST_TEXTS, parse_result
 from tlbench.scoring.run import checkpoint_names
@@ -116,11 +117,14 @@ class ShardSummary:
         None if the run reads nothing.
     probe : ProbeReadings or None
         None if the run reads no real clips. A shard has those that are its own, perhaps none.
+    files : mapping of name to str
+        SHA-256 of its other files; of a summary that is to be written they are found by :func:`write_summary`.
     """
 
     provenance: Mapping[str, Any]
     blind: Readings | None = None
     probe: ProbeReadings | None = None
+    files: Mapping[str, Any] = field(default_factory=dict)
 
 
 def plan_text(
@@ -223,8 +227,8 @@ def keep_plan(run: Path, plan: str) -> str:
 
 def _difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
     """The first field in which two plans differ, with both values if they are short."""
-    for field, named in _FIELDS.items():
-        before, now = there.get(field), here[field]
+    for name, named in _FIELDS.items():
+        before, now = there.get(name), here[name]
         if before == now:
             continue
         if isinstance(before, dict) and isinstance(now, dict):
@@ -265,12 +269,16 @@ def read_plan(run: Path) -> ShardPlan:
 
 
 def write_summary(run: Path, shard: Shard, plan_sha256: str, summary: ShardSummary, like: Result) -> None:
-    """Write what a shard says at its end. ``like`` is its result. Raises TlbenchError if it can't be written."""
+    """Write what a shard says at its end, with the hashes of its other files. ``like`` is its result.
+
+    Raises TlbenchError if it can't be written, or another file of the shard can't be read.
+    """
     blind, probe = summary.blind, summary.probe
     data = {
         "schema": SHARD_SCHEMA,
         "shard": [shard.number, shard.count],
         "plan_sha256": plan_sha256,
+        "files": _own_files(run, shard),
         "provenance": dict(summary.provenance),
         "learned_from": [] if blind is None else list(blind.learned_from),
         "readings": None if blind is None else list(_readings_json(blind.readings, like)),
@@ -283,6 +291,19 @@ def write_summary(run: Path, shard: Shard, plan_sha256: str, summary: ShardSumma
         },
     }
     write_bytes_atomically(shard.summary(run), (json.dumps(data, allow_nan=False) + "\n").encode())
+
+
+def _own_files(run: Path, shard: Shard) -> dict[str, str]:
+    """The hashes of a shard's files other than its summary, by name. Raises TlbenchError if one can't be read."""
+    hashes = {}
+    for path in (shard.records(run), shard.features(run)):
+        try:
+            hashes[path.name] = file_sha256(path)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise TlbenchError(f"{path}: can't be read ({error.strerror}); score shard {shard} again") from error
+    return hashes
 
 
 def read_summary(run: Path, shard: Shard, plan: ShardPlan) -> ShardSummary | None:
@@ -298,7 +319,8 @@ def read_summary(run: Path, shard: Shard, plan: ShardPlan) -> ShardSummary | Non
             raise TlbenchError(f"{path}: of another plan than {PLAN_NAME} next to it; score this shard again")
         probe = data["probe"]
         return ShardSummary(
-            provenance=fields_of(data["provenance"], "provenance"),
+            files=fields_of(data["files"], "files"),
+            provenance=read_provenance(data["provenance"]),
             blind=None
             if data["readings"] is None
             else Readings(
@@ -318,6 +340,20 @@ def read_summary(run: Path, shard: Shard, plan: ShardPlan) -> ShardSummary | Non
         )
     except (KeyError, ValueError, TypeError) as error:
         raise _damaged(path, error) from error
+
+
+def check_own_files(run: Path, shard: Shard, summary: ShardSummary) -> None:
+    """Raises TlbenchError if a file of a shard is missing, or is another than its summary says.
+
+    A file of another run may have the same clips, so that nothing else tells it.
+    """
+    said, there = summary.files, _own_files(run, shard)
+    other = sorted(name for name in {*said, *there} if said.get(name) != there.get(name))
+    if other:
+        path = shard.records(run).with_name(other[0])
+        raise TlbenchError(
+            f"{path}: is not the file that shard {shard} wrote; copy its files again, or score shard {shard} again"
+        )
 
 
 def _readings_json(readings: Sequence[BlindReading], like: Result) -> Iterator[dict[str, Any]]:

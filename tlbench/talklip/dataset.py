@@ -24,7 +24,7 @@ from tlbench.datasets.clip import Clip
 from tlbench.datasets.selection import Selection
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.generation.face_patch import crop_face
-from tlbench.media.audio import read_whole_audio, sound_form
+from tlbench.media.audio import read_whole_audio, sound_form, why_silent
 from tlbench.media.face_crop import centres_and_halves, face_window, steady
 from tlbench.media.frame_rows import repeat_last
 from tlbench.media.rates import SAMPLE_RATE
@@ -212,6 +212,9 @@ class TalkLipDataset(PreprocessedDataset):
         assert clip.reference is not None  # content_sha256 refuses a clip without one
         speech = clip.audio or clip.reference
         samples = read_whole_audio(speech)
+        silent = why_silent(samples)
+        if silent is not None:
+            raise ClipError("silent-audio", f"clip {clip.id}: {silent}; silence fits any mouth, so leave it out")
         video = VideoReader(clip.reference, KEPT_VIDEO_BYTES)
         found = self.finder.boxes(clip, video, sha256)
         rows = found.of_person

@@ -28,6 +28,8 @@ STATE_NAME = "state.pt"
 ADAM_STATE = {"step", "exp_avg", "exp_avg_sq"}  # what torch's Adam and AdamW keep of a parameter
 LOG_NAME = "log.jsonl"
 SETTINGS_NAME = "settings.json"
+# What a run has written before its first step: its settings, and the options of the command line.
+BEFORE_A_STEP = {SETTINGS_NAME, "config.toml"}
 # What torch and the networks raise for a state file that does not fit.
 STATE_ERRORS = (OSError, RuntimeError, KeyError, IndexError, ValueError, TypeError, AttributeError)
 
@@ -48,6 +50,8 @@ def owned_run(out: Path, *, take_over: bool = False) -> Iterator[None]:
 def claim(out: Path, settings: Mapping[str, Any], may_change: Set[str]) -> None:
     """Write ``settings.json`` to a new folder, or check that the folder holds a run with the same settings.
 
+    A run that ended before its first step, perhaps by a mistake in its settings, is none.
+
     Parameters
     ----------
     out : Path
@@ -64,7 +68,7 @@ def claim(out: Path, settings: Mapping[str, Any], may_change: Set[str]) -> None:
     remove_litter(out, deep=True)
     path = out / SETTINGS_NAME
     text = json.dumps(settings, indent=1) + "\n"
-    if path.is_file():
+    if path.is_file() and any(there.name not in BEFORE_A_STEP for there in out.glob("[!.]*")):
         try:
             found = parse_json(read_outside(path, JSON))
             differences = _differences(settings_now(found), settings_now(json.loads(text)), may_change)
