@@ -90,7 +90,8 @@ BENCHMARKS = (
         "decoding",
         "Decoding and crops",
         "What the original's scripts decode and write to feed their metrics, JPEG files included, against the"
-        " views that observers take here.",
+        " views that observers take here. Results of AMD are from before the `paper` view's files had the quantisers"
+        " of FFmpeg 5.1, for which each file is read again (`python -m benchmarks.jpeg_files CLIP`).",
         "decoding",
         (),
         (
@@ -119,7 +120,8 @@ BENCHMARKS = (
         "syncnet",
         "SyncNet",
         "From the video file to LSE. The baseline follows `SyncNetInstance_calc_scores.py`. The share of the "
-        "peak counts convolutions as published (the first layer needs fewer products).",
+        "peak counts convolutions as published (the first layer needs fewer products). Results of AMD are from before "
+        "the `paper` view's files had the quantisers of FFmpeg 5.1.",
         "syncnet",
         ("--repeats", "3"),
         (

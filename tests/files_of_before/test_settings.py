@@ -50,6 +50,7 @@ def test_a_generator_that_was_initialised_as_a_copy_still_is() -> None:
 
 def test_a_folder_with_old_settings_takes_the_same_training_and_no_other(tmp_path: Path) -> None:
     (tmp_path / "settings.json").write_text(json.dumps(BEFORE))
+    (tmp_path / "log.jsonl").write_text("{}\n")  # steps were done
     now = settings_now(BEFORE)
     other = {**now, "optim": {**now["optim"], "discriminator_lr": 1e-3}}
     with pytest.raises(TlbenchError, match=r"optim\.discriminator_lr 0\.0002, not 0\.001"):

@@ -40,7 +40,8 @@ class ObserverRunner:
     loaded : LoadedObservers, optional
         Where observers are kept; by default as long as this runner is.
     croppers : mapping of str to callable, optional
-        What starts clips for the observers, by name, that compute in another process: see :meth:`Observer.cropper`.
+        What starts clips for the observers, by name, that compute in another process: see
+        :meth:`.observer.Observer.cropper`.
     """
 
     def __init__(

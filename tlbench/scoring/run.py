@@ -37,7 +37,7 @@ from tlbench.scoring.protocols import make_protocols, make_set_outlines, mark_of
 from tlbench.scoring.provenance import make_provenance, mixed_processors
 from tlbench.scoring.record import RECORDS_NAME, ClipRecord, Failure, RecordWriter
 from tlbench.scoring.result import FILE_NAME, Result, Role
-from tlbench.scoring.set_run import RealVideos, with_set_scores
+from tlbench.scoring.set_run import SetFeatures, with_set_scores
 from tlbench.scoring.setup import Setup
 from tlbench.scoring.shard import Shard
 from tlbench.statistics import IntervalSettings
@@ -86,7 +86,7 @@ def run(
     with announced(out, about) if shard is None else nullcontext() as say:
         told = progress if say is None else _announcing(say, progress)
         with FeatureWriter(features) if setup.sets else nullcontext() as writer:
-            real = None if writer is None or setup.real is None else RealVideos(writer, setup.real, clips, shard)
+            real = None if writer is None or setup.real is None else SetFeatures(writer, setup.real, clips, shard)
             of_run = _records(clips, setup, name, options, records, of_clips, excused, processors, real, told)
             result = aggregate_like(result, of_run)
             if real is not None:
@@ -182,7 +182,7 @@ def _records(
     of_clip: Mapping[str, Sequence[Finding]],
     excused: frozenset[str],
     processors: set[str],
-    real: RealVideos | None,
+    real: SetFeatures | None,
     progress: Progress | None,
 ) -> Iterator[ClipRecord]:
     """The record of each clip, as it is observed and written. ``processors`` gets the types that computed.

@@ -26,8 +26,8 @@ REAL_NAME = "real videos"  # in progress, in place of the system's name
 Progress: TypeAlias = "Callable[[str, Observation, int, int], None]"
 
 
-class RealVideos:
-    """The real videos of a run's set, and the file of its features.
+class SetFeatures:
+    """The features of a run's set, generated and real, as they come, and the file that they are written to.
 
     Videos that are references of the run's clips are observed with these (``of_clips``), the others afterwards. Another
     system that is compared with the same videos finds them in the cache. A real video that can't be read is left out,
