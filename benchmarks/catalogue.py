@@ -301,9 +301,9 @@ BENCHMARKS = (
         "All columns of a paper in one run",
         "`tlbench score --metrics paper-avatar` from files to the result, one worker and an empty cache, on clips of "
         "256x256 pixels and 75 frames. The baseline is a run of PSNR and SSIM alone. Networks whose checkpoint is not "
-        "given have weights at random, which do not change their time. A real video is decoded twice: beside the "
-        "generated one, and as a clip of the real set, whose features the next system finds in the cache. With so few "
-        "clips there is KID, and neither FID nor FVD, but all of their features.",
+        "given have weights at random, which do not change their time. A real video is decoded once, for what compares "
+        "it with the generated one and for its own features in the real set, which the next system finds in the cache. "
+        "With so few clips there is KID, and neither FID nor FVD, but all of their features.",
         "columns",
         ("--grid", GRID, "--clips", "4", "--repeats", "1"),
         (
