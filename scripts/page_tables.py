@@ -53,6 +53,7 @@ WITH_EQUAL_STEPS = {
     "ground-truth": "real videos",
     "TalkLip (g+c), equal steps": "g+c",
     "TalkLip (g), equal steps": "g",
+    "TalkLip (g) before the lip reader's loss, 4,800 steps": "g before the lip reader's loss",
     "TalkLip (l), equal steps": "l",
     "Base without lip loss, equal steps": "base-no-lip",
     "Base without lip and GAN loss, equal steps": "base-no-lip-gan",
