@@ -102,17 +102,19 @@ def _row(board: Board, table: BoardTable, key: str, entry: Entry, root: str) -> 
 
 
 def front_panel(boards: Sequence[Board], root: str) -> tuple[str, ChartPanel] | None:
-    """The plot of the front page and its data set: sync against intelligibility with the most systems.
+    """The plot of the front page and its data set: sync against intelligibility of the systems that are known best.
 
-    Ceilings and floors are not counted, and the first of several equal ones is taken. None if there is no such plot.
+    That is the table with the most published systems, then the most systems. Ceilings and floors are not counted, and
+    the first of several equal ones is taken. None if there is no such plot.
     """
     sync = next(iter(PICTURES))
     found = [
-        (board.dataset, panel)
+        (count_kinds(entries_of(table))["published"], board.dataset, panel)
         for board in boards
         for table in board.tables
         for picture in pictures(board, table, root)
         if picture["title"] == sync
         for panel in picture["panels"]
     ]
-    return max(found, key=lambda one: one[1].systems, default=None)
+    best = max(found, key=lambda one: (one[0], one[2].systems), default=None)
+    return None if best is None else best[1:]
