@@ -6,7 +6,7 @@ it is decoded next to the generated video of a clip, it is shown as both.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tlbench.errors import ClipError
@@ -129,15 +129,21 @@ def show(clip: Showing, of_set: Showing | None = None) -> None:
     of_set : Showing, optional
         The clip's real video as a clip of its own, decoded in the same pass. Its generated video is ``clip.reference``.
     """
-    seen_chunks, real_chunks = _opened(clip, of_set)
+    one_file = clip.reference is clip.generated
+    of_generated = [
+        clip,
+        *([of_set] if of_set is not None and one_file else []),
+    ]  # what the generated video is shown as
+    seen_chunks, real_chunks = _opened(clip, of_set, of_generated)
     while clip.waits or (of_set is not None and of_set.waits):
         try:
-            seen = next(seen_chunks, None) if clip.waits else None
+            seen = next(seen_chunks, None) if any(one.waits for one in of_generated) else None
         except ClipError as error:  # the generated video can't be decoded
-            clip.job.fail_all(error)
+            for one in of_generated:
+                one.job.fail_all(error)
             seen = None
         try:
-            real = seen if clip.reference is clip.generated else next(real_chunks, None)
+            real = seen if one_file else next(real_chunks, None)
         except ClipError as error:
             clip.lose_reference(error)
             if of_set is not None:
@@ -147,18 +153,21 @@ def show(clip: Showing, of_set: Showing | None = None) -> None:
             of_set.take(real, None)
         if clip.waits:
             clip.take(seen, real)
-    for one in (clip, of_set):
-        if one is not None:
-            one.close()
+    for shown in (clip, of_set):
+        if shown is not None:
+            shown.close()
 
 
-def _opened(clip: Showing, of_set: Showing | None) -> tuple[Iterator[FrameChunk], Iterator[FrameChunk]]:
+def _opened(
+    clip: Showing, of_set: Showing | None, of_generated: Sequence[Showing]
+) -> tuple[Iterator[FrameChunk], Iterator[FrameChunk]]:
     """The chunks of both videos, as many frames in each. An error is of the clip's observers that need the video."""
     none: Iterator[FrameChunk] = iter(())
     try:
         chunk_frames = clip.generated.chunk_frames
     except ClipError as error:
-        clip.job.fail_all(error)
+        for one in of_generated:
+            one.job.fail_all(error)
         chunk_frames = None
     real_chunks = none
     if clip.reference is not None and clip.reference is not clip.generated:
@@ -170,4 +179,5 @@ def _opened(clip: Showing, of_set: Showing | None) -> tuple[Iterator[FrameChunk]
             clip.lose_reference(error)
             if of_set is not None:
                 of_set.job.fail_all(error)
-    return clip.generated.frames(chunk_frames) if clip.waits else none, real_chunks
+    waits = any(one.waits for one in of_generated)
+    return clip.generated.frames(chunk_frames) if waits else none, real_chunks
