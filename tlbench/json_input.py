@@ -60,7 +60,7 @@ def parse_json(raw: bytes | str) -> Any:
         )
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
-    check_levels(value, _SURROGATE.search(text) is not None)
+    _check_levels(value, _SURROGATE.search(text) is not None)
     return value
 
 
@@ -92,7 +92,7 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return made
 
 
-def check_levels(value: Any, with_texts: bool) -> None:
+def _check_levels(value: Any, with_texts: bool) -> None:
     """Raises ValueError for too many levels, and for half a surrogate pair if texts are looked at."""
     level = [value]
     for _ in range(MOST_DEPTH):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from tlbench.json_input import check_levels
+from tlbench.json_input import MOST_DEPTH
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -28,8 +28,14 @@ def parse_toml(raw: bytes | str) -> dict[str, Any]:
         raise ValueError(f"is not TOML ({error})") from error
     except RecursionError as error:
         raise ValueError("is nested too deeply") from error
-    try:
-        check_levels(content, with_texts=False)  # TOML has no half of a surrogate pair
-    except ValueError as error:
-        raise ValueError(f"is {error}") from error
-    return content
+    level: list[Any] = [content]
+    for _ in range(MOST_DEPTH):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, (dict, list))
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return content
+    raise ValueError(f"is nested too deeply, more than {MOST_DEPTH} levels")
