@@ -106,7 +106,8 @@ def test_what_is_no_study_any_more_is_refused(folder: Path, statement: str) -> N
     [
         "UPDATE study SET seed = seed + 1",
         "UPDATE videos SET wanted = wanted % 5 + 1 WHERE task = 'check'",
-        "UPDATE trials SET video = (SELECT max(id) FROM videos) WHERE participant = 1 AND position = 1",
+        "UPDATE trials SET video = CASE WHEN video = (SELECT max(id) FROM videos) THEN video - 1"
+        " ELSE (SELECT max(id) FROM videos) END WHERE participant = 1 AND position = 1",
         "UPDATE participants SET code = 'AAAAAAAA' WHERE number = 3",
     ],
 )
