@@ -30,8 +30,8 @@ from tlbench.observing.device import choose_device
 from tlbench.observing.engines import observe
 from tlbench.observing.evidence import Evidence, first_not_finite
 from tlbench.observing.face_boxes import BoxRule, load_detector
+from tlbench.observing.kept import LoadedObservers
 from tlbench.observing.lip_reader import LipReader
-from tlbench.observing.loaded_observers import LoadedObservers
 from tlbench.observing.observer import Observer
 from tlbench.observing.plan import ObserverPlan, Plan
 from tlbench.observing.registry import capability, observer_class, trained_view

@@ -21,6 +21,9 @@ from tlbench import demo
 from tlbench.cli.main import main
 from tlbench.datasets.grid_sample import SAMPLE, sample_root
 from tlbench.leaderboard import build as leaderboard
+from tlbench.media.audio import SAMPLE_RATE, read_whole_audio
+from tlbench.media.video_reader import read_video
+from tlbench.media.video_writer import FRAMES_PER_SECOND, write_video
 from tlbench.observers.syncnet.model import SyncNetModel
 
 CLIPS = ROOT / "tests" / "golden" / "clips"
@@ -46,12 +49,18 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, source in (("bbaf2n", "clip_a"), ("swwp2s", "clip_c")):
         for place, suffix in (("grid/s1", ""), ("ours/s1", "_pert"), ("theirs/s1", "_pert")):
             (folder / place).mkdir(parents=True, exist_ok=True)
-            shutil.copy(CLIPS / f"{source}{suffix}.mp4", folder / place / f"{name}.mp4")
+            write_second(CLIPS / f"{source}{suffix}.mp4", folder / place / f"{name}.mp4")
     net = SyncNetModel()
     state = net.state_dict()
     fill(state, 0)
     torch.save(state, folder / "syncnet_v2.model")
     return folder
+
+
+def write_second(source: Path, target: Path) -> None:
+    """The first second of a clip: the readers of GRID watch each of them under ten names."""
+    samples = read_whole_audio(source)[:SAMPLE_RATE]
+    write_video(target, read_video(source)[:FRAMES_PER_SECOND], samples=samples)
 
 
 def run(line: str, folder: Path) -> subprocess.CompletedProcess[str]:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
+import multiprocessing
+import os
+import signal
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -11,16 +15,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.factories.media_factory import write_clip
 from tlbench.datasets.clip import Clip
 from tlbench.errors import TlbenchError
 from tlbench.media.box_files import write_boxes
 from tlbench.media.faces import Boxes
-from tlbench.observing import engines
-from tlbench.observing.engines import batches, observe
+from tlbench.observing import local_workers
+from tlbench.observing.engines import batches, even_batch, observe
 from tlbench.observing.evidence import Observation
 from tlbench.observing.face_boxes import BoxRule
+from tlbench.observing.kept import Kept
+from tlbench.observing.local_workers import LocalWorkers
 from tlbench.observing.plan import ObserverPlan, Plan
 from tlbench.observing.runner import ObserverRunner
 
@@ -68,15 +76,73 @@ def test_two_workers_say_what_one_says_in_the_same_order_and_pass_warnings_on(pl
         assert as_text(observe(plan, clips, workers=2)) == one
 
 
-def test_one_clip_needs_no_worker_beside_this_process(
+def test_one_batch_needs_no_worker_beside_this_process(
     plan: Plan, clips: list[Clip], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
         raise AssertionError("a process was started")
 
-    monkeypatch.setattr(engines, "_in_processes", refuse)
+    monkeypatch.setattr(LocalWorkers, "observe", refuse)
     assert len(list(observe(plan, clips[:1], workers=2))) == 1
     assert list(observe(plan, [], workers=2)) == []
+    monkeypatch.setattr(ObserverRunner, "clips_per_batch", 4)
+    assert len(list(observe(plan, clips[1:], workers=2))) == 4
+
+
+@given(st.integers(1, 10_000), st.integers(1, 64), st.integers(1, 32))
+def test_batches_are_no_smaller_than_is_needed_for_all_workers_to_end_together(
+    clips: int, workers: int, largest: int
+) -> None:
+    size = even_batch(clips, workers, largest)
+    assert 1 <= size <= largest
+    rounds = math.ceil(clips / (workers * largest))  # with the largest batches
+    assert size * workers * rounds >= clips
+    assert (size - 1) * workers * rounds < clips
+
+
+def children() -> set[int]:
+    return {child.pid for child in multiprocessing.active_children() if child.pid}
+
+
+def test_workers_are_kept_for_the_next_plan_and_end_with_the_block(plan: Plan, clips: list[Clip]) -> None:
+    """As a system and its controls have: started once, each plan is obeyed, and no number is another."""
+    other = replace(plan, cache=plan.cache / "other", excused=frozenset(["unreadable"]))
+    alone = [as_text(observe(one, clips)) for one in (plan, other)]
+    again = [replace(one, cache=one.cache / "again") for one in (plan, other)]
+    with Kept() as kept:
+        with kept:  # as when a command scores several times
+            assert as_text(observe(again[0], clips, workers=2, kept=kept)) == alone[0]
+            first = children()
+        assert as_text(observe(again[1], clips, workers=2, kept=kept)) == alone[1]
+        assert children() == first
+        assert len(first) == 2
+        assert not kept.workers.running(plan, 3)
+    assert children() == set()
+    list(observe(replace(plan, cache=plan.cache / "outside"), clips, workers=2, kept=kept))
+    assert children() == set()
+
+
+def test_a_process_without_the_plan_gets_it(plan: Plan, clips: list[Clip], monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that had none of the first batches, which bring the plan, as others were quicker."""
+    monkeypatch.setattr(local_workers, "_latest", None)
+    assert local_workers._observe_batch(1, None, clips[:2]) is None
+    seen = local_workers._observe_batch(1, plan, clips[:2])
+    assert seen is not None
+    assert [one.clip.id for one in seen[0]] == ["c0", "c1"]
+    assert local_workers._observe_batch(1, None, clips[2:]) is not None
+    assert local_workers._observe_batch(2, None, clips[2:]) is None  # no batch is observed by another plan
+
+
+def test_after_an_error_workers_are_started_anew(plan: Plan, clips: list[Clip]) -> None:
+    with Kept() as kept:
+        seen = observe(plan, clips * 10, workers=2, kept=kept)
+        next(seen)
+        for pid in children():
+            os.kill(pid, signal.SIGKILL)
+        with pytest.raises(TlbenchError, match="a worker process was killed"):
+            list(seen)
+        assert children() == set()
+        assert len(list(observe(plan, clips, workers=2, kept=kept))) == len(clips)
 
 
 def test_no_process_starts_for_clips_that_the_cache_has(
@@ -86,12 +152,14 @@ def test_no_process_starts_for_clips_that_the_cache_has(
     one = as_text(observe(plan, clips))
     handed: list[list[str]] = []
 
-    def in_processes(plan: Plan, rest: Iterator[Clip], workers: int) -> Iterator[Observation]:
-        rest = list(rest)  # type: ignore[assignment]
-        handed.append([clip.id for clip in rest])
-        return observe(plan, rest)  # type: ignore[arg-type]
+    def in_processes(
+        _: LocalWorkers, plan: Plan, rest: Iterator[Clip], *_numbers: int, keep: bool
+    ) -> Iterator[Observation]:
+        waiting = list(rest)
+        handed.append([clip.id for clip in waiting])
+        return observe(plan, waiting)
 
-    monkeypatch.setattr(engines, "_in_processes", in_processes)
+    monkeypatch.setattr(LocalWorkers, "observe", in_processes)
     assert as_text(observe(plan, clips, workers=2)) == one
     assert handed == []
     opened = ObserverRunner(plan)._open(clips[1])
@@ -141,11 +209,9 @@ def test_without_ray_its_engine_says_how_to_get_it(plan: Plan, monkeypatch: pyte
 
 
 def test_a_run_that_is_left_early_ends_its_workers(plan: Plan, clips: list[Clip]) -> None:
-    import multiprocessing
-
     seen = observe(plan, clips, workers=2)
     next(seen)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         seen.close()  # type: ignore[attr-defined]
-    assert multiprocessing.active_children() == []
+    assert children() == set()

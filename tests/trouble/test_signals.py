@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.factories.media_factory import write_clip
+from tlbench.scoring.announcement import RUNNING_NAME
 
 BUSY = {
     "sleeping": "time.sleep(60)",
@@ -77,7 +78,10 @@ def test_a_score_that_is_stopped_leaves_no_half_result(tmp_path: Path, number: s
     words = ["score", "made", "--dataset", "folder", "--data-root", "real", "--metrics", "psnr,ssim", "--out", "out"]
     program = [sys.executable, "-c", "from tlbench.cli.main import main; main()", *words, "--workers", workers]
     with subprocess.Popen(program, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True) as child:
-        time.sleep(4)
+        asked = time.monotonic()
+        while not list(tmp_path.rglob(RUNNING_NAME)) and child.poll() is None and time.monotonic() - asked < 60:
+            time.sleep(0.05)
+        time.sleep(0.5)  # among the clips, if it is no slow machine
         started = time.monotonic()
         child.send_signal(number)
         child.communicate(timeout=30)

@@ -137,7 +137,7 @@ def calibrate(
         warnings.warn(line, stacklevel=2)
     if not possible:
         raise TlbenchError("none of the faults can be put into these clips: " + "; ".join(impossible))
-    with owned(job.out, take_over=take_over):
+    with owned(job.out, take_over=take_over), job.kept:
         results = FaultResults(job, FaultyVideos(job, sources, clip_warnings))
         found = _measure(job, possible, results)
         found = replace(

@@ -104,7 +104,7 @@ class FaultResults:
             replace(self._run.selection, clips=clips),
             self._run.setup,
             "no fault" if size == fault.none else f"{fault.name} {size:g}",
-            options=RunOptions(self._run.workers, seed=self._run.seed),
+            options=RunOptions(self._run.workers, seed=self._run.seed, kept=self._run.kept),
             role="control",
             out=folder,
             progress=self._run.progress,

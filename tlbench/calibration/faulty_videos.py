@@ -6,7 +6,7 @@ import warnings
 from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,7 @@ from tlbench.media.frame_rows import repeat_last
 from tlbench.media.video_reader import read_video
 from tlbench.observing.cache import Cache, content_key, content_sha256
 from tlbench.observing.face_boxes import BoxFinder
+from tlbench.observing.kept import Kept
 from tlbench.scoring.protocols import BEFORE_FOLLOWING, FOLLOWED
 from tlbench.scoring.run import Progress
 from tlbench.scoring.setup import Setup
@@ -47,6 +48,8 @@ class CalibrationRun:
         Threads that write videos, and processes that observe.
     seed : int
     progress : callable or None
+    kept : Kept
+        What is loaded once for all faults and sizes.
     """
 
     selection: Selection
@@ -55,6 +58,7 @@ class CalibrationRun:
     workers: int
     seed: int
     progress: Progress | None
+    kept: Kept = field(default_factory=Kept)
 
 
 @dataclass(frozen=True)

@@ -8,36 +8,26 @@ have: a second run of the same folder needs none.
 from __future__ import annotations
 
 import gc
+import math
 import os
-import signal
 import warnings
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import replace
 from itertools import chain, islice
 from typing import TypeVar
 
 from tlbench.datasets.clip import Clip
 from tlbench.errors import TlbenchError
 from tlbench.observing.evidence import Observation
-from tlbench.observing.loaded_observers import LoadedObservers
+from tlbench.observing.kept import Kept
 from tlbench.observing.matrix_product import mkl_branch, processor
 from tlbench.observing.plan import Plan
 from tlbench.observing.ray_options import DEFAULT_RAY, RayOptions
 from tlbench.observing.runner import ObserverRunner
 from tlbench.observing.stopping import STOP, StoppedError
-from tlbench.worker_processes import worker_processes
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
-
-IF_KILLED = (
-    "a worker process was killed (out of memory?); run the same command with fewer --workers, "
-    "what is done already is kept"
-)
-_runner: ObserverRunner | None = None  # of this worker process, made by _start_worker
 
 
 def batches(clips: Iterable[Clip], size: int) -> Iterator[list[Clip]]:
@@ -53,7 +43,7 @@ def observe(
     workers: int = 1,
     engine: str = "local",
     ray: RayOptions = DEFAULT_RAY,
-    loaded: LoadedObservers | None = None,
+    kept: Kept | None = None,
 ) -> Iterator[Observation]:
     """Observe clips on an engine, and yield what the observers say of each, in the order of ``clips``.
 
@@ -67,8 +57,8 @@ def observe(
         ``local`` or ``ray``.
     ray : RayOptions
         Of the engine ``ray``.
-    loaded : LoadedObservers, optional
-        Keeps the observers that this process loads for the next call; by default they are kept as long as this one.
+    kept : Kept, optional
+        Keeps what is loaded for the next call; by default it is kept as long as this one.
 
     Raises
     ------
@@ -84,9 +74,10 @@ def observe(
         return _to_the_end(observe_on_ray(plan, clips, workers, ray), len(clips))
     if engine != "local":
         raise TlbenchError(f"no engine {engine!r}; there are local and ray")
+    kept = kept or Kept()
     if workers == 1:
-        return _to_the_end(_in_this_process(plan, clips, loaded), len(clips))
-    return _to_the_end(_recalled_first(plan, clips, workers, loaded), len(clips))
+        return _to_the_end(_in_this_process(plan, clips, kept), len(clips))
+    return _to_the_end(_recalled_first(plan, clips, workers, kept), len(clips))
 
 
 def _to_the_end(observations: Iterator[Observation], clips: int) -> Iterator[Observation]:
@@ -117,11 +108,12 @@ def _long_lived_left_alone() -> Iterator[None]:
         gc.unfreeze()
 
 
-def _recalled_first(
-    plan: Plan, clips: Sequence[Clip], workers: int, loaded: LoadedObservers | None
-) -> Iterator[Observation]:
-    """Look the clips up in the cache, and start processes at the first one for which something must be computed."""
-    runner = ObserverRunner(plan)
+def _recalled_first(plan: Plan, clips: Sequence[Clip], workers: int, kept: Kept) -> Iterator[Observation]:
+    """Look the clips up in the cache, and start processes at the first one for which something must be computed.
+
+    A single batch is computed here, unless there are processes already.
+    """
+    runner = ObserverRunner(plan)  # networks are only loaded when they are used
     waiting = iter(clips)
     for done, clip in enumerate(waiting):
         if STOP.is_set():
@@ -130,50 +122,25 @@ def _recalled_first(
         if known is not None:
             yield known
             continue
-        rest = chain([clip], waiting)
-        if len(clips) - done == 1:
-            yield from _in_this_process(plan, rest, loaded)
+        rest, count = chain([clip], waiting), len(clips) - done
+        if count <= runner.clips_per_batch and not kept.workers.running(plan, workers):
+            yield from _in_this_process(plan, rest, kept)
         else:
-            yield from _in_processes(plan, rest, workers)
+            size = even_batch(count, workers, runner.clips_per_batch)
+            yield from kept.workers.observe(plan, rest, workers, size, keep=kept.in_block)
 
 
-def _in_this_process(plan: Plan, clips: Iterable[Clip], loaded: LoadedObservers | None) -> Iterator[Observation]:
-    limit_threads(plan)
-    runner = ObserverRunner(plan, loaded)
+def even_batch(clips: int, workers: int, largest: int) -> int:
+    """The size of batches, at most ``largest``, with which all workers end at about the same time."""
+    rounds = math.ceil(clips / (workers * largest))
+    return math.ceil(clips / (workers * rounds))
+
+
+def _in_this_process(plan: Plan, clips: Iterable[Clip], kept: Kept) -> Iterator[Observation]:
+    limit_threads(plan.threads)
+    runner = ObserverRunner(plan, kept.observers)
     for batch in batches(clips, runner.clips_per_batch):
         yield from runner.observe(batch)
-
-
-def _in_processes(plan: Plan, clips: Iterable[Clip], workers: int) -> Iterator[Observation]:
-    if plan.threads is None:
-        plan = replace(plan, threads=max(1, (os.cpu_count() or 1) // workers))
-    waiting: deque[Future[tuple[list[Observation], list[str]]]] = deque()
-    todo = batches(clips, ObserverRunner(plan).clips_per_batch)  # networks are only loaded when they are used
-    with worker_processes(workers, _start_worker, (plan,), if_killed=IF_KILLED) as pool:
-        for batch in islice(todo, 2 * workers):
-            waiting.append(pool.submit(_observe_batch, batch))
-        while waiting:
-            done, messages = waiting.popleft().result()
-            waiting.extend(pool.submit(_observe_batch, batch) for batch in islice(todo, 1))
-            for message in messages:
-                warnings.warn(message, stacklevel=2)
-            yield from done
-
-
-def _start_worker(plan: Plan) -> None:
-    """Runs first in each worker process."""
-    global _runner
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # end at once without a message: finished evidence is in the cache
-    if hasattr(signal, "SIGUSR1"):
-        signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # a request to the run, which may be sent to all its processes
-    limit_threads(plan)
-    _runner = ObserverRunner(plan)
-
-
-def _observe_batch(batch: list[Clip]) -> tuple[list[Observation], list[str]]:
-    """In a worker process: observations of a batch, and the texts of its warnings, for the parent process to show."""
-    assert _runner is not None
-    return with_messages(_runner.observe, batch)
 
 
 def with_messages(call: Callable[[Given], Made], given: Given) -> tuple[Made, list[str]]:
@@ -184,17 +151,17 @@ def with_messages(call: Callable[[Given], Made], given: Given) -> tuple[Made, li
     return made, [str(warning.message) for warning in caught if issubclass(warning.category, UserWarning)]
 
 
-def limit_threads(plan: Plan) -> None:
-    """Set how many threads OpenCV and torch take in this process; torch only if it is not imported yet.
+def limit_threads(threads: int | None) -> None:
+    """Set how many threads OpenCV and torch take in this process; torch only if it is not imported yet. None: all.
 
     MKL, if it has not computed yet, is told to give the same numbers on any number of threads.
     """
     branch = mkl_branch(*processor())
     if branch is not None:
         os.environ.setdefault("MKL_CBWR", branch)
-    if plan.threads is None:
+    if threads is None:
         return
     import cv2
 
-    cv2.setNumThreads(plan.threads)
-    os.environ["OMP_NUM_THREADS"] = str(plan.threads)  # read by torch if and when an observer imports it
+    cv2.setNumThreads(threads)
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # read by torch if and when an observer imports it

@@ -41,7 +41,7 @@ class OnNode:
     def __init__(self, plan: Plan, folder: str) -> None:
         if os.path.isdir(folder):  # else all paths are absolute, or were not found when the node was looked at
             os.chdir(folder)
-        limit_threads(plan)
+        limit_threads(plan.threads)
         self._plan = plan
 
     def ready(self, checked: CheckedNodes) -> tuple[str, str | None]:

@@ -21,7 +21,7 @@ from tlbench.observing.clip_checks import ClipChecks
 from tlbench.observing.clip_job import ClipJob, needs_guides, needs_search
 from tlbench.observing.evidence import Evidence, Observation, check_finite, first_not_finite
 from tlbench.observing.guides import GuideFinder
-from tlbench.observing.loaded_observers import LoadedObservers
+from tlbench.observing.kept import LoadedObservers
 from tlbench.observing.observer import StartClip
 from tlbench.observing.plan import ObserverPlan, Plan
 from tlbench.observing.registry import observer_class

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tlbench.observing.device import Precision
-from tlbench.observing.loaded_observers import LoadedObservers
+from tlbench.observing.kept import Kept
 from tlbench.observing.matrix_product import ProductChoice
 from tlbench.observing.ray_options import DEFAULT_RAY, RayOptions
 
@@ -81,8 +81,8 @@ class RunOptions:
         :func:`tlbench.scoring.earlier_result.check_earlier_result`.
     ray : RayOptions
         Of the engine ``ray``.
-    loaded : LoadedObservers
-        The observers of this process, for all systems and controls of the run.
+    kept : Kept
+        What is loaded once for all systems and controls of the run.
     """
 
     workers: int = 1
@@ -96,7 +96,7 @@ class RunOptions:
     take_over: bool = False
     overwrite: bool = False
     ray: RayOptions = DEFAULT_RAY
-    loaded: LoadedObservers = field(default_factory=LoadedObservers, compare=False, repr=False)
+    kept: Kept = field(default_factory=Kept, compare=False, repr=False)
 
 
 def default_workers() -> int:

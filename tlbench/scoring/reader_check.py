@@ -121,7 +121,7 @@ def _observed(
     plan: Plan, clips: Sequence[Clip], options: RunOptions, progress: Progress | None
 ) -> Iterator[Observation]:
     for done, observation in enumerate(
-        observe(plan, clips, options.workers, options.engine, options.ray, options.loaded), start=1
+        observe(plan, clips, options.workers, options.engine, options.ray, options.kept), start=1
     ):
         if progress is not None:
             progress(PROBE, observation, done, len(clips))

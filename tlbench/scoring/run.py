@@ -191,7 +191,7 @@ def _records(
     """
     plan = replace(setup.plan, excused=excused, real={} if real is None else real.of_clips)
     with RecordWriter(path) as writer:
-        seen = observe(plan, clips, options.workers, options.engine, options.ray, options.loaded)
+        seen = observe(plan, clips, options.workers, options.engine, options.ray, options.kept)
         for done, observation in enumerate(seen, start=1):
             if observation.processor:
                 processors.add(observation.processor)

@@ -257,7 +257,7 @@ def score_folders(
     out = out or Path(OUT_NAME)
     job = begin(folders, data, measured, faces, options, name=name, contact_sheet=contact_sheet)
     places = [out / system for system in job.names] + [out / CONTROLS_NAME / kind for kind in job.kinds]
-    with owned(*places, take_over=options.take_over):
+    with owned(*places, take_over=options.take_over), options.kept:
         for system, selection, own in zip(job.names, job.selections, job.setups, strict=True):
             check_earlier_result(out / system, selection, own, system, options)
         for kind in job.kinds:

@@ -74,7 +74,8 @@ def score_drive(
         for system, own, folder in zip(names, setups, folders, strict=True)
     ]
     of_controls = out / CONTROLS_NAME
-    with owned(*(job.out for job in jobs), *(of_controls / kind for kind in controls), take_over=options.take_over):
+    places = [job.out for job in jobs] + [of_controls / kind for kind in controls]
+    with owned(*places, take_over=options.take_over), options.kept:
         for job in jobs:
             hashes = video_hashes(selection, job.videos, _parts(job.setup))
             check_earlier_result(job.out, selection, job.setup, job.name, options, video_hashes=hashes)
@@ -195,7 +196,7 @@ def _records(
         plan = replace(setup.plan, observers=observing, excused=job.excused)
         by_part[part] = []
         clips = part_clips(drive, selection, job.videos, part)
-        for observation in observe(plan, clips, options.workers, options.engine, options.ray, options.loaded):
+        for observation in observe(plan, clips, options.workers, options.engine, options.ray, options.kept):
             if observation.processor:
                 processors.add(observation.processor)
             by_part[part].append(make_record(observation, (), job.excused))

@@ -59,7 +59,8 @@ def score_shard(
     job = begin(folders, data, measured, faces, options, name=name)
     source = _probe_source(job, measured)
     places = [out / system for system in job.names] + [out / CONTROLS_NAME / kind for kind in job.kinds]
-    with owned(*(place / SHARDS_NAME for place in places), name=shard.name, take_over=options.take_over):
+    of_shard = (place / SHARDS_NAME for place in places)
+    with owned(*of_shard, name=shard.name, take_over=options.take_over), options.kept:
         plans = []
         for system, selection, own in zip(job.names, job.selections, job.setups, strict=True):
             check_earlier_result(out / system, selection, own, system, options, clips=shard.of(selection.clips))

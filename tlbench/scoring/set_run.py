@@ -61,7 +61,7 @@ class SetFeatures:
         """Add the features of the real videos that are of no clip of the run, and warn of those that have none."""
         count = len(self._others)
         if count:  # else the run had them all, or all is in the statistics
-            seen = observe(plan.of_set, self._others, options.workers, options.engine, options.ray, options.loaded)
+            seen = observe(plan.of_set, self._others, options.workers, options.engine, options.ray, options.kept)
             for done, observation in enumerate(seen, start=1):
                 self._keep_real(observation)
                 if progress is not None:
