@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from tests.factories import fairseq_factory as fairseq
+from tests.factories.media_factory import write_second
 from tests.factories.warm_commands import run_command
 from tests.golden.formula import fill
 from tlbench.media.video_reader import FrameChunk, VideoReader
@@ -46,7 +47,8 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for place, suffix in (("lrs2/main", ""), ("generated", "_pert")):
             target = folder / place / f"{clip_id}.mp4"
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(CLIPS / f"{source}{suffix}.mp4", target)
+            copy = write_second if source == "clip_a" else shutil.copy
+            copy(CLIPS / f"{source}{suffix}.mp4", target)
         shutil.copy(CLIPS / f"{source}.txt", folder / "lrs2" / "main" / f"{clip_id}.txt")
     (folder / "lrs2" / "test.txt").write_text("".join(f"{clip_id} NF\n" for clip_id in IDS))
     write_published(folder / "published.pt")

@@ -15,15 +15,13 @@ import pytest
 import torch
 
 from tests.docs.commands import ROOT, tlbench_commands
+from tests.factories.media_factory import write_second
 from tests.factories.warm_commands import run_command
 from tests.golden.formula import fill
 from tlbench import demo
 from tlbench.cli.main import main
 from tlbench.datasets.grid_sample import SAMPLE, sample_root
 from tlbench.leaderboard import build as leaderboard
-from tlbench.media.audio import SAMPLE_RATE, read_whole_audio
-from tlbench.media.video_reader import read_video
-from tlbench.media.video_writer import FRAMES_PER_SECOND, write_video
 from tlbench.observers.syncnet.model import SyncNetModel
 
 CLIPS = ROOT / "tests" / "golden" / "clips"
@@ -55,12 +53,6 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fill(state, 0)
     torch.save(state, folder / "syncnet_v2.model")
     return folder
-
-
-def write_second(source: Path, target: Path) -> None:
-    """The first second of a clip: the readers of GRID watch each of them under ten names."""
-    samples = read_whole_audio(source)[:SAMPLE_RATE]
-    write_video(target, read_video(source)[:FRAMES_PER_SECOND], samples=samples)
 
 
 def run(line: str, folder: Path) -> subprocess.CompletedProcess[str]:

@@ -13,6 +13,11 @@ from pathlib import Path
 import av
 import numpy as np
 
+from tlbench.media.audio import read_whole_audio
+from tlbench.media.rates import FRAMES_PER_SECOND, SAMPLE_RATE
+from tlbench.media.video_reader import read_video
+from tlbench.media.video_writer import write_video
+
 BARS = 8  # bits of the frame number
 
 
@@ -119,6 +124,12 @@ def write_clip(
     if rotation_degrees:
         turn_by_header(path, rotation_degrees)
     return path
+
+
+def write_second(source: Path, target: Path) -> None:
+    """The first second of a video, where a whole clip would make a test of readers long."""
+    samples = read_whole_audio(source)[:SAMPLE_RATE]
+    write_video(target, read_video(source)[:FRAMES_PER_SECOND], samples=samples)
 
 
 def write_sound(path: Path, samples: np.ndarray, sample_rate: int = 16000, codec: str = "pcm_s16le") -> Path:
