@@ -73,6 +73,15 @@ def test_shards_are_scored_what_is_missing_is_listed_and_all_are_merged(desk: Pa
     assert errors.startswith("error: out/gen: shard 1 of 2 not done, so 3 of 5 clips are missing: a, c, e; score")
     tlbench(desk, *WORDS, "--workers", "1", "--shard", "1/2", "--out", "out")
     assert tlbench(desk, "merge", "out", "--missing") == (0, "", "out/gen: 2 of 2 shards done\n")
+    cut = desk / "out/gen/shards/1-of-2.records.jsonl"
+    cut.write_bytes(cut.read_bytes()[:-200])
+    said = "out/gen: 1 of 2 shards done; files changed since, to be scored again: 1\n"
+    assert tlbench(desk, "merge", "out", "--missing") == (1, "a\nc\ne\n", said)
+    code, out, errors = tlbench(desk, "merge", "out")
+    assert (code, out) == (2, "")
+    assert errors.startswith("error: out/gen/shards/1-of-2.records.jsonl:3: the last line is incomplete")
+    tlbench(desk, *WORDS, "--workers", "1", "--shard", "1/2", "--out", "out")
+    assert tlbench(desk, "merge", "out", "--missing") == (0, "", "out/gen: 2 of 2 shards done\n")
     code, out, errors = tlbench(desk, "merge", "out")
     assert (code, errors) == (0, "")
     whole = tlbench(desk, *WORDS, "--workers", "1", "--out", "whole")

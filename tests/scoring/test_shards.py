@@ -225,9 +225,9 @@ def test_a_merge_names_what_is_missing_and_goes_on_when_it_is_there(desk: Path) 
     shard(3, 3, measured=PSNR)
     run = Path("shards/gen")
     (missing,) = missing_shards(run, read_plan(run))
-    assert (str(missing.shard), missing.started, missing.ids) == ("2/3", False, ("b", "e"))
+    assert (str(missing.shard), missing.state, missing.ids) == ("2/3", "not started", ("b", "e"))
     (run / "shards" / "2-of-3.records.jsonl.partial").touch()
-    assert missing_shards(run, read_plan(run))[0].started
+    assert missing_shards(run, read_plan(run))[0].state == "started"
     shard(2, 3, measured=PSNR)
     (result,) = merge("shards")
     assert [clip.id for clip in result.clips] == list(NAMES)

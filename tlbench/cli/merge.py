@@ -17,6 +17,12 @@ from tlbench.cli.table_options import table_options
 if TYPE_CHECKING:
     from tlbench.tables.formats import Format
 
+_TOLD = {
+    "started": "started, not at their end",
+    "not started": "not started",
+    "changed": "files changed since, to be scored again",
+}
+
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
@@ -65,17 +71,17 @@ def _print_missing(folder: Path, *, as_json: bool) -> bool:
     some, found = False, []
     for run in runs_in_shards(folder):
         plan = read_plan(run)
-        missing = missing_shards(run, plan)
+        missing = missing_shards(run, plan, check=True)
         some |= bool(missing)
-        states = {one.shard.number: "started" if one.started else "not started" for one in missing}
+        states = {one.shard.number: one.state for one in missing}
         ids = {one.shard.number: list(one.ids) for one in missing}
         found.append({"run": run, "shards": plan.shards, "missing": states, "clips": ids})
         for clip in () if as_json else (clip for one in missing for clip in one.ids):
             say(clip)
-        running = [str(one.shard.number) for one in missing if one.started]
-        not_started = [str(one.shard.number) for one in missing if not one.started]
-        told = {"started, not at their end": running, "not started": not_started}
-        parts = [f"{state}: {','.join(numbers)}" for state, numbers in told.items() if numbers]
+        parts = []
+        for state, told in _TOLD.items():
+            numbers = [str(number) for number, its_state in states.items() if its_state == state]
+            parts += [f"{told}: {','.join(numbers)}"] if numbers else []
         done = f"{run}: {plan.shards - len(missing)} of {counted(plan.shards, 'shard')} done"
         say("; ".join([done, *parts]), err=True)
     if as_json:

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 from unicodedata import normalize
 
 from tlbench.arguments import AnyPath
@@ -32,19 +32,19 @@ NAMED = 3  # missing clips and shards that an error names
 
 @dataclass(frozen=True)
 class MissingShard:
-    """A shard that is not done.
+    """A shard that is to be scored, perhaps again.
 
     Attributes
     ----------
     shard : Shard
-    started : bool
-        Whether it has started to write records.
+    state : "not started", "started" or "changed"
+        Changed: it came to its end, and its files are no longer those that it wrote.
     ids : tuple of str
         Its clips, in the order of the run.
     """
 
     shard: Shard
-    started: bool
+    state: Literal["not started", "started", "changed"]
     ids: tuple[str, ...]
 
 
@@ -99,17 +99,29 @@ def runs_in_shards(folder: Path) -> list[Path]:
     return sorted(found, key=lambda run: (len(run.parts), run))
 
 
-def missing_shards(run: Path, plan: ShardPlan) -> list[MissingShard]:
-    """The shards of a run that are not done. Raises TlbenchError if a file of one can't be read."""
+def missing_shards(run: Path, plan: ShardPlan, *, check: bool = False) -> list[MissingShard]:
+    """The shards of a run that are not done; with ``check`` also those whose files have changed, which takes hashes."""
     found = []
     for shard in plan.each:
         records = shard.records(run)
+        state: Literal["not started", "started", "changed"]
         if shard.summary(run).exists() and records.exists():
-            continue
+            if not check or _is_as_written(run, shard, plan):
+                continue
+            state = "changed"
+        else:
+            state = "started" if any(records.parent.glob(f"{records.name}*")) else "not started"
         own = shard.ids(plan.ids)
-        started = any(records.parent.glob(f"{records.name}*"))
-        found.append(MissingShard(shard, started, tuple(one for one in plan.ids if one in own)))
+        found.append(MissingShard(shard, state, tuple(one for one in plan.ids if one in own)))
     return found
+
+
+def _is_as_written(run: Path, shard: Shard, plan: ShardPlan) -> bool:
+    try:
+        check_own_files(run, shard, _summary(run, shard, plan))
+    except TlbenchError:  # `merge` tells it
+        return False
+    return True
 
 
 def _told(run: Path, plan: ShardPlan, missing: Sequence[MissingShard]) -> str:
