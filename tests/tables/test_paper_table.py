@@ -94,6 +94,22 @@ def test_other_protocols_are_not_ranked_and_the_caption_says_which() -> None:
     assert drawn.count(r"\textsuperscript{b}\texttt{psnr") == 1
 
 
+def test_systems_of_other_real_videos_are_not_ranked_and_the_caption_says_so() -> None:
+    """In a private data set ``001`` may be any clip: their numbers are no pair."""
+    other = replace(
+        C, clips=tuple(replace(clip, info=replace(clip.info, reference_sha256="other")) for clip in C.clips)
+    )
+    known = [
+        replace(one, clips=tuple(replace(clip, info=replace(clip.info, reference_sha256="one")) for clip in one.clips))
+        for one in (A, B)
+    ]
+    drawn = paper_table([*known, other], PRESET)
+    assert not re.search("textbf|underline", drawn)
+    first = min(clip.id for clip in A.clips)
+    assert f"Nothing is ranked: alpha and gamma are of different real videos (clip {first})." in drawn
+    assert "textbf" in paper_table(known, PRESET)
+
+
 def test_the_caption_has_the_protocol_id_of_every_column_and_n() -> None:
     drawn = paper_table([A, B], PRESET)
     caption = next(line for line in drawn.splitlines() if line.startswith(r"\caption"))

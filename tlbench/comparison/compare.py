@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tlbench.arguments import AnyNames, AnyPath, as_names
 from tlbench.comparison.comparison_table import comparison_document
+from tlbench.comparison.references import same_reference
 from tlbench.comparison.set_differences import set_difference, why_not_compared
 from tlbench.document import counted, document_html
 from tlbench.errors import TlbenchError, quoted, shortened
@@ -203,7 +204,7 @@ def compare(
             f"{quoted(a.name)} and {quoted(b.name)} have no clip in common ({_example(a)} against {_example(b)}); "
             "compare results of the same data set"
         )
-    same = [clip_id for clip_id in common if _same_reference(a, b, clip_id)]
+    same = [clip_id for clip_id in common if same_reference(a, b, clip_id)]
     if not same:
         raise TlbenchError(
             f"{quoted(a.name)} and {quoted(b.name)} were scored against different reference videos: clip "
@@ -279,12 +280,6 @@ def _status(result: Result, compared: Sequence[str]) -> SystemStatus:
 
 def _example(result: Result) -> str:
     return result.clips[0].id if result.clips else "no clips"
-
-
-def _same_reference(a: Result, b: Result, clip_id: str) -> bool:
-    """Whether an id means the same clip in both: in private data sets, ``001`` may be any clip."""
-    x, y = a.by_id[clip_id].info.reference_sha256, b.by_id[clip_id].info.reference_sha256
-    return x is None or y is None or x == y
 
 
 def _comparable(a: Result, b: Result, keys: Sequence[str] | None) -> tuple[list[Metric], list[NotComparable]]:

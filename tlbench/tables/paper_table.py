@@ -13,6 +13,7 @@ from typing import Literal
 
 from tlbench.checkpoints.catalogue import known_cards
 from tlbench.comparison.ranking import Entrant, PairedTest, best_of, paired_tests, rank
+from tlbench.comparison.references import other_reference
 from tlbench.comparison.set_differences import set_difference, why_not_compared
 from tlbench.document import clean, label_with_arrow, letter, number_text
 from tlbench.errors import TlbenchError
@@ -32,7 +33,8 @@ def paper_table(results: Sequence[Result], preset: Preset) -> str:
     """Results as the table of a paper: a row for each, controls below, with a caption.
 
     A metric that the preset wants in both arithmetics has one column: as published, if a system has that number. A
-    column without any number is left out. It needs the package booktabs.
+    column without any number is left out. It needs the package booktabs. Systems of different real videos are not
+    ranked, and the caption names two of them.
 
     Parameters
     ----------
@@ -59,7 +61,8 @@ def paper_table(results: Sequence[Result], preset: Preset) -> str:
             f"the results have none of the numbers of preset {preset.name}; score with --metrics {preset.name}"
         )
     letters = {key: _protocol_letters(rows, key) for key in keys}
-    columns = [_column(key, systems, controls, rows, letters[key]) for key in keys]
+    differing = other_reference(systems)
+    columns = [_column(key, systems, controls, rows, letters[key], ranked=differing is None) for key in keys]
     names = [latex_text(clean(result.name)) for result in (*systems, *controls)]
     lines = [" & ".join(cells) + r" \\" for cells in zip(names, *columns, strict=True)]
     head = ["", *(_head(_first(rows, key)) for key in keys)]
@@ -67,7 +70,7 @@ def paper_table(results: Sequence[Result], preset: Preset) -> str:
         [
             r"\begin{table}[t]",
             r"\centering",
-            rf"\caption{{{_caption(systems, controls, rows, letters)}}}",
+            rf"\caption{{{_caption(systems, controls, rows, letters, differing)}}}",
             rf"\label{{tab:{preset.name}}}",
             r"\small",
             r"\begin{tabular}{l" + "r" * len(keys) + "}",
@@ -124,10 +127,16 @@ def _protocol_letters(rows: _Rows, key: str) -> dict[str, str]:
 
 
 def _column(
-    key: str, systems: Sequence[Result], controls: Sequence[Result], rows: _Rows, letters: Mapping[str, str]
+    key: str,
+    systems: Sequence[Result],
+    controls: Sequence[Result],
+    rows: _Rows,
+    letters: Mapping[str, str],
+    *,
+    ranked: bool,
 ) -> list[str]:
     """The cells of a column, one for each result."""
-    marks = _marks(_ranks(key, systems, rows))
+    marks = _marks(_ranks(key, systems, rows)) if ranked else {}
     cells = []
     for place, result in enumerate((*systems, *controls)):
         row = rows[place].get(key)
@@ -186,7 +195,11 @@ def _tests_of_sets(entrants: Sequence[Entrant], key: str) -> list[PairedTest]:
 
 
 def _caption(
-    systems: Sequence[Result], controls: Sequence[Result], rows: _Rows, letters: Mapping[str, Mapping[str, str]]
+    systems: Sequence[Result],
+    controls: Sequence[Result],
+    rows: _Rows,
+    letters: Mapping[str, Mapping[str, str]],
+    differing: tuple[Result, Result, str] | None,
 ) -> str:
     """Where and on how many clips, what the marks mean, and the protocol ids of the columns of ``letters``."""
     results = (*systems, *controls)
@@ -197,7 +210,10 @@ def _caption(
     counts = sorted(result.expected for result in results)
     clips = " to ".join(f"{count:,}" for count in dict.fromkeys((counts[0], counts[-1])))
     said = [f"{latex_text(clean(', '.join(places)))}, $n = {clips}$ clips."]
-    if len(systems) > 1:
+    if differing is not None:
+        a, b, clip_id = (latex_text(clean(name)) for name in (differing[0].name, differing[1].name, differing[2]))
+        said.append(f"Nothing is ranked: {a} and {b} are of different real videos (clip {clip_id}).")
+    elif len(systems) > 1:
         said.append(
             r"\textbf{Bold}: no system is shown to be better; \underline{underlined}: a single one is (paired "
             r"permutation tests, for numbers of a whole set paired jackknives, Holm, 5\,\%). A ranked column with "
