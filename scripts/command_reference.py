@@ -69,8 +69,13 @@ def commands(parent: click.Group, names: tuple[str, ...] = ()) -> Iterator[tuple
 
 def help_of(names: tuple[str, ...], command: click.Command) -> str:
     """What ``tlbench NAMES --help`` prints."""
-    settings = {"help_option_names": ["-h", "--help"], "terminal_width": WIDTH, "max_content_width": WIDTH}
-    context = click.Context(command, info_name=" ".join(("tlbench", *names)), **settings)
+    context = click.Context(
+        command,
+        info_name=" ".join(("tlbench", *names)),
+        help_option_names=["-h", "--help"],
+        terminal_width=WIDTH,
+        max_content_width=WIDTH,
+    )
     return "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
 
 

@@ -62,9 +62,9 @@ def draw(path: Path, drawn: Sequence[tuple[str, Curves]]) -> None:
         axes.set(xlabel="step", ylabel=LABELS.get(key, key))
         axes.grid(alpha=0.3)
         axes.legend()
-    about = {"metadata": {NUMBERS: json.dumps(drawn)}} if path.suffix == ".png" else {}
+    about = {NUMBERS: json.dumps(drawn)} if path.suffix == ".png" else None
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, **about)
+    figure.savefig(path, metadata=about)
 
 
 def numbers_in(path: Path) -> list[tuple[str, Curves]]:
