@@ -39,7 +39,7 @@ BOX = (40, 20, 88, 76)
 IDS = ("a", "b", "deep er/c")
 
 COPY = """
-import shutil, sys
+import shutil, sys, time
 video, sound, out, times = sys.argv[1:]
 assert open(sound, "rb").read(4) == b"RIFF"
 with open(times, "a") as file:
@@ -48,6 +48,8 @@ calls = len(open(times).readlines())
 print("working\\ron call", calls)
 if "fail" in times and calls == 3:
     sys.exit("no GPU is left")
+if times.endswith("/hang") and calls == 2:
+    time.sleep(600)
 shutil.copy(video, out)
 """
 
@@ -307,6 +309,16 @@ def test_a_script_that_prints_without_end_is_ended(tmp_path: Path, monkeypatch: 
     words = [sys.executable, "-c", "while True: print('x' * 9999)"]
     with pytest.raises(TlbenchError, match="was ended, as it printed more than 1 MiB"):
         run_command(words, tmp_path, tmp_path / "log.txt", threading.Event())
+
+
+def test_a_call_that_takes_too_long_is_ended_its_clip_named_and_the_next_one_made(
+    generate: Generate, tmp_path: Path
+) -> None:
+    """A script may wait for ever, for a GPU or a password."""
+    done = generate(copying(tmp_path, "hang"), call_minutes=0.03)
+    assert (done.written, list(done.failures)) == (2, ["b"])
+    assert "was ended by SIGTERM and wrote no video" in done.failures["b"].message
+    assert "its last line: 'tlbench: ended after 0.03 minutes (--call-minutes)'" in done.failures["b"].message
 
 
 def test_each_item_of_a_drive_is_made_by_the_script_and_continued(repository: Path, real: Path, tmp_path: Path) -> None:

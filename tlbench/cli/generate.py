@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from tlbench.generation.write_generated import GeneratedDataset
 
 COMMAND = "command"  # in place of a generator's name
-OF_COMMAND = ("recipe", "repo", "python", "settings")
+OF_COMMAND = ("recipe", "repo", "python", "settings", "call_minutes")
 DATASET_ONLY = ("data_root", "split", "subset", "limit", "manifest", "boxes", "trim", "workers", "cache", "seed")
 DRIVE_SAYS = ("dataset", "split", "subset", "limit", "video", "audio")
 _BY_THE_SCRIPT = "the script decides that; a recipe may have a setting for it (--set)"
@@ -50,7 +50,9 @@ NOT_FOR_COMMAND = {
 }
 GROUPS = {
     "Generator": ("--generator", "--identity", "--trim"),
-    "Another repository's script, with --generator command": ("--recipe", "--repo", "--python", "--set"),
+    "Another repository's script, with --generator command": (
+        *("--recipe", "--repo", "--python", "--set", "--call-minutes"),
+    ),
     "A data set": (
         "--dataset",
         "--data-root",
@@ -105,6 +107,12 @@ def _renamed(_: click.Context, __: click.Parameter, value: str | None) -> None:
     metavar="NAME=VALUE",
     shell_complete=complete_settings,
     help="A setting of the recipe; may be given several times.",
+)
+@click.option(
+    "--call-minutes",
+    type=click.FloatRange(0, min_open=True),
+    metavar="MINUTES",
+    help="End a call of the script that takes longer, name its clips and go on.  [default: wait]",
 )
 @click.option("--checkpoint", hidden=True, is_eager=True, expose_value=False, callback=_renamed)
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="PATH", help="Folder, or one .mp4 file.")
@@ -232,7 +240,9 @@ def _generate_clips(options: dict[str, Any]) -> dict[Path, GeneratedDataset]:
     with CountProgress("generating", "videos" if isinstance(data, DriveOptions) else "clips") as progress:
         if options["generator"] == COMMAND:
             settings = _settings(options["settings"])
-            script = CommandOptions(options["recipe"], options["repo"], options["python"], settings)
+            script = CommandOptions(
+                options["recipe"], options["repo"], options["python"], settings, options["call_minutes"]
+            )
             return generate_by_command(script, out, data, faces, writing, progress)
         how = GenerateOptions(
             options["identity"] or "first",

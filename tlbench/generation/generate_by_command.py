@@ -78,12 +78,15 @@ class CommandOptions:
         The words that start its Python, such as ``conda run -n pcavs python``.
     settings : mapping of str to str
         In place of the recipe's.
+    call_minutes : float or None
+        The longest that a call of the script may take; None for any time.
     """
 
     recipe: str
     repository: Path
     python: str = "python"
     settings: Mapping[str, str] = field(default_factory=dict)
+    call_minutes: float | None = None
 
 
 def generate_by_command(
@@ -141,7 +144,7 @@ def generate_by_command(
         for number, folder in enumerate(folders):
             remove_litter(folder.path, deep=True)
             log = GenerationLog(folder.path, folder.entry, extra)
-            run = _CommandRun(recipe, repository, python, finder, work)
+            run = _CommandRun(recipe, repository, python, finder, work, command.call_minutes)
             make_folder(work)
             (work / WORK_MARK).touch()
             tell = part_of(progress, number * clips, len(folders) * clips)
@@ -252,13 +255,20 @@ class _CommandRun:
     """A recipe with its repository and its Python, and what was prepared for it."""
 
     def __init__(
-        self, recipe: Recipe, repository: Repository, python: list[str], finder: BoxFinder | None, work: Path
+        self,
+        recipe: Recipe,
+        repository: Repository,
+        python: list[str],
+        finder: BoxFinder | None,
+        work: Path,
+        call_minutes: float | None,
     ) -> None:
         self.recipe, self.stop = recipe, Event()
         self.rule = None if finder is None else finder.rule
         self.exit_status = 0
         self.log = work / LOG_NAME
         self._repository, self._python, self._finder, self._work = repository, python, finder, work
+        self._call_minutes = call_minutes
         self._common = {"repo": str(repository.path), "work": str(work), **recipe.settings}
         self._prepared: dict[str, dict[str, str]] = {}  # of the list in work, by clip id
         self._refused: dict[str, ClipError] = {}
@@ -320,7 +330,7 @@ class _CommandRun:
         started.touch()
         self._started_ns = started.stat().st_mtime_ns
         folder = self._repository.path / self.recipe.folder
-        self.exit_status = run_command(words, folder, self.log, self.stop)
+        self.exit_status = run_command(words, folder, self.log, self.stop, self._call_minutes)
 
     def _collect(self, clip: Clip, path: Path, values: Mapping[str, str]) -> WrittenClip:
         """Take the script's video of a clip, and remove what was prepared for it."""

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -70,11 +71,12 @@ def python_words(given: str) -> list[str]:
     return [os.path.abspath(first), *words[1:]] if first.parent != Path() and first.exists() else words
 
 
-def run_command(words: Sequence[str], folder: Path, log: Path, stop: Event) -> int:
+def run_command(words: Sequence[str], folder: Path, log: Path, stop: Event, most_minutes: float | None = None) -> int:
     """Run a command in a folder, with what it prints in a file, and return its exit status.
 
     No shell reads the words. What the command started and left running is ended with it; if ``stop`` is set or this
-    process is interrupted, so is the command itself.
+    process is interrupted, so is the command itself. One that takes more than ``most_minutes`` is ended too, which the
+    last line of the log says.
 
     Raises
     ------
@@ -97,6 +99,7 @@ def run_command(words: Sequence[str], folder: Path, log: Path, stop: Event) -> i
             )
     except OSError as error:
         raise _not_run(words[0], folder, str(error.strerror)) from error
+    started = time.monotonic()
     try:
         while True:
             try:
@@ -109,6 +112,10 @@ def run_command(words: Sequence[str], folder: Path, log: Path, stop: Event) -> i
                         f"{one_line(words[0])}: was ended, as it printed more than {MOST_PRINTED_BYTES >> 20} MiB; "
                         f"{said(log)}"
                     ) from None
+                if most_minutes is not None and time.monotonic() - started > 60 * most_minutes:
+                    _end(process)
+                    with log.open("ab") as file:
+                        file.write(f"\ntlbench: ended after {most_minutes:g} minutes (--call-minutes)\n".encode())
     finally:
         _end(process)
 
