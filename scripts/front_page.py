@@ -33,8 +33,8 @@ NUMBERS = "numbers"  # the key of the text in the picture
 # Rows of the table: the record of GRID, and what it is.
 ROWS = (
     ("ground-truth", "real videos (ceiling)"),
-    ("talklip-g-c-miniature", "TalkLip (g+c), miniature"),
-    ("talklip-before-the-lip-reader-s-loss-miniature", "the same before the lip reader's loss"),
+    ("talklip-g-c-equal-steps", "TalkLip (g+c), miniature"),
+    ("base-without-lip-loss-equal-steps", "its base without lip loss"),
     ("wav2lip-miniature", "Wav2Lip, miniature"),
     ("frozen-mouth", "a mouth that does not move (floor)"),
 )

@@ -55,6 +55,7 @@ WITH_EQUAL_STEPS = {
     "TalkLip (g), equal steps": "g",
     "TalkLip (g) before the lip reader's loss, 4,800 steps": "g before the lip reader's loss",
     "TalkLip (l), equal steps": "l",
+    "TalkLip (l+c), equal steps": "l+c",
     "Base without lip loss, equal steps": "base-no-lip",
     "Base without lip and GAN loss, equal steps": "base-no-lip-gan",
 }
