@@ -120,7 +120,7 @@ def _generate(
 
 
 def real_generators() -> list[str]:
-    """Names of the bundled generators whose card names the data set of real faces; first those trained with a lip reader."""
+    """Names of the bundled generators of the real faces, first those that were trained with a lip reader."""
     cards = [card for card in generator_cards() if card.package is not None and REAL in card.datasets]
     return [card.name for card in sorted(cards, key=lambda card: not card.relatives)]
 
