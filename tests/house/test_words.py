@@ -41,7 +41,8 @@ EXEMPT = (
     "tlbench/datasets/synthetic/",  # a vocabulary of its own: phonemes, jaw, lids
     "tests/golden/",  # the original code's names
     "tests/files_of_before/",
-    *(f"observers/{name}/card_synthetic" for name in ("autoavsr", "avhubert", "conformer", "mvm")),  # lists of spoken words
+    # lists of spoken words
+    *(f"observers/{name}/card_synthetic" for name in ("autoavsr", "avhubert", "conformer", "mvm")),
 )
 
 
