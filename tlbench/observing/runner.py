@@ -76,6 +76,9 @@ class ObserverRunner:
         for job in jobs:
             job.real = self._open_real(job)
             self._look_at(job)
+            for one in (job, job.real):
+                if one is not None:  # all is decoded: no reader keeps frames until the batch is complete
+                    one.generated = one.reference = None
         if self._croppers:
             self._leave(jobs)
         return jobs
@@ -99,8 +102,6 @@ class ObserverRunner:
         self._compute_all([o for o in self.plan.observers if o.name not in self._croppers], jobs)
         if self._of_set is not None:
             self._of_set._leave([job.real for job in jobs if job.real is not None])
-        for job in jobs:
-            job.generated = job.reference = None  # all is decoded, and an open file goes to no other process
 
     @property
     def _in_set(self) -> ObserverRunner:
