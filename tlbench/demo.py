@@ -250,7 +250,7 @@ def _score_real_faces(
     if systems == [REENCODED]:
         run, other = truth, still
     else:
-        run, other = folder / systems[0], folder / systems[1] if systems[1:] else truth
+        run, other = folder / systems[0], folder / systems[-1] if systems[1:] else truth
     report(run, other, out=page, videos=[root, still, *(videos / system for system in systems)])
     return Shown(REAL, rows, page)
 
