@@ -74,27 +74,37 @@ class Parts:
         setattr(owner, method, timed)
 
 
-def run_with_parts(words: Sequence[str]) -> None:
-    """In a process of its own: a run of score, and the time of its parts on stderr."""
-    from tlbench.cli.main import main
+def timed_parts() -> list[tuple[Any, str, str | Callable[..., str]]]:
+    """The functions that are timed: where each is found, its name, and the part that its time counts for."""
+    from tlbench.observing import runner
     from tlbench.observing.clip_checker import ClipChecker
     from tlbench.observing.face_checks import FaceLooks
     from tlbench.observing.guides import GuideFinder
     from tlbench.observing.plan import ObserverPlan
-    from tlbench.observing.runner import ObserverRunner
+    from tlbench.observing.showing import Showing
     from tlbench.scoring import score
 
+    return [
+        (GuideFinder, "find", "faces in the real videos (detector)"),
+        (FaceLooks, "take", "faces in the generated videos (checks)"),
+        (ClipChecker, "check_framing", "faces in the generated videos (checks)"),
+        (ClipChecker, "read_sound", "sound"),
+        (runner.ObserverRunner, "_open", "hashes, headers, cache"),
+        (runner, "show", "waiting for frames, checks of pictures"),
+        (Showing, "_update", "crops; PSNR and SSIM"),
+        (runner.ObserverRunner, "_compute", lambda _, plan, jobs: f"network of {plan.name}"),
+        (ObserverPlan, "load", "importing torch, loading networks"),
+        (score, "with_readers", "blind rows and probe, beside its clips"),
+    ]
+
+
+def run_with_parts(words: Sequence[str]) -> None:
+    """In a process of its own: a run of score, and the time of its parts on stderr."""
+    from tlbench.cli.main import main
+
     parts = Parts()
-    parts.time(GuideFinder, "find", "faces in the real videos (detector)")
-    parts.time(FaceLooks, "take", "faces in the generated videos (checks)")
-    parts.time(ClipChecker, "check_framing", "faces in the generated videos (checks)")
-    parts.time(ClipChecker, "read_sound", "sound")
-    parts.time(ObserverRunner, "_open", "hashes, headers, cache")
-    parts.time(ObserverRunner, "_decode", "waiting for frames, checks of pictures")
-    parts.time(ObserverRunner, "_update", "crops; PSNR and SSIM")
-    parts.time(ObserverRunner, "_compute", lambda _, plan, jobs: f"network of {plan.name}")
-    parts.time(ObserverPlan, "load", "importing torch, loading networks")
-    parts.time(score, "with_readers", "blind rows and probe, beside its clips")
+    for owner, name, part in timed_parts():
+        parts.time(owner, name, part)
     sys.argv = ["tlbench", *words]
     try:
         main()
