@@ -174,7 +174,7 @@ def miniature_of_synthetic() -> str:
 
 
 def miniature_of_grid() -> str:
-    """The bundled generators of GRID's speaker s1, and one of them before the lip reader's loss."""
+    """The first generators of GRID's speaker s1: the bundled Wav2Lip, and a TalkLip that began with drawn faces."""
     return _of_grid(ON_GRID)
 
 

@@ -114,7 +114,7 @@ def run_command(words: Sequence[str], folder: Path, log: Path, stop: Event, most
                     ) from None
                 if most_minutes is not None and time.monotonic() - started > 60 * most_minutes:
                     _end(process)
-                    with log.open("ab") as file:
+                    with suppress(OSError), log.open("ab") as file:  # a full disk: the exit status says it too
                         file.write(f"\ntlbench: ended after {most_minutes:g} minutes (--call-minutes)\n".encode())
     finally:
         _end(process)

@@ -130,10 +130,7 @@ def show(clip: Showing, of_set: Showing | None = None) -> None:
         The clip's real video as a clip of its own, decoded in the same pass. Its generated video is ``clip.reference``.
     """
     one_file = clip.reference is clip.generated
-    of_generated = [
-        clip,
-        *([of_set] if of_set is not None and one_file else []),
-    ]  # what the generated video is shown as
+    of_generated = [clip] if of_set is None or not one_file else [clip, of_set]  # what the generated video is shown as
     seen_chunks, real_chunks = _opened(clip, of_set, of_generated)
     while clip.waits or (of_set is not None and of_set.waits):
         try:
