@@ -25,6 +25,7 @@ from tlbench.observing.espnet_layers import (
     positions,
     relative_positions,
 )
+from tlbench.observing.pointwise import StridedPointwise
 
 from .dims import PUBLISHED, Dims
 
@@ -43,23 +44,12 @@ class BasicBlock(nn.Module):
         self.bn2 = nn.BatchNorm2d(outputs)
         self.downsample: nn.Sequential | None = None
         if stride != 1 or inputs != outputs:
-            self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+            self.downsample = nn.Sequential(StridedPointwise(inputs, outputs, stride), nn.BatchNorm2d(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
-        shortcut = x if self.downsample is None else self._shortcut(x, self.downsample)
+        shortcut = x if self.downsample is None else self.downsample(x)
         x = self.bn2(self.conv2(F.silu(self.bn1(self.conv1(x)))))
         return F.silu(x + shortcut)
-
-    def _shortcut(self, x: Tensor, downsample: nn.Sequential) -> Tensor:
-        """The convolution of one pixel in every second row and column.
-
-        The pixels are picked first: in the backward pass of such a convolution of fewer than 16 channels, in
-        channels-last memory and with AVX-512, PyTorch 2.13 writes beyond its buffer.
-        """
-        convolution, norm = downsample
-        assert isinstance(convolution, nn.Conv2d)
-        stride = convolution.stride[0]
-        return norm(F.conv2d(x[:, :, ::stride, ::stride], convolution.weight))  # type: ignore[no-any-return]
 
 
 class Trunk(nn.Module):

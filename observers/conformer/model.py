@@ -25,6 +25,7 @@ from tlbench.observing.espnet_layers import (
     positions,
     relative_positions,
 )
+from tlbench.observing.pointwise import StridedPointwise
 
 from .dims import PUBLISHED, Dims
 from .tokenizer import VOCABULARY
@@ -41,7 +42,7 @@ class ResNetLayer(nn.Module):
         self.conv1a = nn.Conv2d(channels_in, channels, 3, stride, padding=1, bias=False)
         self.bn1a = nn.BatchNorm2d(channels, eps=1e-3)
         self.conv2a = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.downsample = nn.Conv2d(channels_in, channels, 1, stride, bias=False)  # not used at stride 1
+        self.downsample = StridedPointwise(channels_in, channels, stride)  # not used at stride 1
         self.outbna = nn.BatchNorm2d(channels, eps=1e-3)
         self.conv1b = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.bn1b = nn.BatchNorm2d(channels, eps=1e-3)

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from tlbench.observing.pointwise import StridedPointwise
+
 from .dims import PUBLISHED, Dims
 
 FRAMES = 29  # of a clip; a shorter one is padded with zeros
@@ -36,7 +38,7 @@ class ResidualBlock(nn.Module):
         )
         self.shortcut_layer: nn.Sequential | None = None
         if shortcut:
-            convolution = nn.Conv2d(channels_in, channels, 1, stride, bias=False)
+            convolution = StridedPointwise(channels_in, channels, stride)
             self.shortcut_layer = nn.Sequential(convolution, nn.BatchNorm2d(channels))
 
     def forward(self, x: Tensor) -> Tensor:

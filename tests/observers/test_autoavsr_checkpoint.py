@@ -102,7 +102,6 @@ def test_a_packages_tokens_have_to_fit(state: dict[str, Tensor]) -> None:
 @pytest.mark.parametrize(
     ("sizes", "reason"),
     [
-        ({"visual_width": 4}, "visual_width 4 is too small"),
         ({"width": 20, "heads": 3}, "divisible by the 3 heads"),
         ({"kernel": 30}, "odd number of frames"),
         ({"vocabulary": 2}, "a blank, a piece and the end mark"),

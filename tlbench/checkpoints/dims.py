@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 # Far above the largest of any network that tlbench builds, a dictionary of 65,536 entries or so.
 LARGEST_SIZE = 2**20
 LONGEST_LIST = 64  # sizes in a list, such as the channels of a tower's layers
-# Channels of a ResNet's first stage. In the backward pass of a narrower strided 1x1 convolution in channels-last
-# memory, PyTorch 2.13 on a CPU writes beyond its buffer.
-NARROWEST = 8
 
 
 @dataclass(frozen=True)
@@ -68,12 +65,12 @@ class LipReaderDims(NetworkDims):
     side : int
         Height and width of a crop, in pixels.
     visual_width : int
-        Channels of the visual front end's first stage, 8 or more; the last stage has 8 times as many.
+        Channels of the visual front end's first stage; the last stage has 8 times as many.
 
     Raises
     ------
     ValueError
-        If a dimension is not a whole number above 0, or the visual width is too small.
+        If a dimension is not a whole number above 0.
     """
 
     side: int = 112
@@ -83,8 +80,6 @@ class LipReaderDims(NetworkDims):
         super().__post_init__()
         if not all(asdict(self).values()):
             raise ValueError(f"every dimension must be a whole number above 0; got {asdict(self)}")
-        if self.visual_width < NARROWEST:
-            raise ValueError(f"visual_width {self.visual_width} is too small; use {NARROWEST} or more")
 
 
 def _misfit(kind: Any, value: object) -> str:
