@@ -1,12 +1,13 @@
 """Speed of generation, compared with a loop over clips as in the original's script.
 
-    python -m benchmarks.generate [--size published] [--clips 2] [--frames 50] [--threads N] [--repeats 3]
+    python -m benchmarks.generate [--size published] [--clips 4] [--frames 50] [--threads N] [--repeats 3]
         [--precision fp32]
 
 The baseline takes the steps of Sxjdwang/TalkLip's ``inf_test.py``: decode a whole clip, crop all faces into one array
 of floats, run the network on all of them, resize each face and copy it into a float copy of its frame, write an MPEG-4
 avi with OpenCV, then decode that and encode it as H.264 with the audio into an mp4. Both use the same files, boxes and
-random weights of a local generator, and both write finished videos, which are compared.
+random weights of a local generator, load the generator once, and write finished videos, which are compared. Beside
+them: what the network's products alone would take at the matrix peak measured in the same run.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ import av
 import cv2
 import numpy as np
 import torch
+from torch import Tensor, nn
 
+from benchmarks.peak import packed_peak_gflops
 from tlbench.datasets.options import DataOptions
 from tlbench.generation.generate_dataset import generate_dataset
 from tlbench.generation.generator import GenerateOptions
@@ -30,7 +33,7 @@ from tlbench.media.audio import read_audio
 from tlbench.media.video_reader import read_video
 from tlbench.media.video_writer import write_video
 from tlbench.talklip.checkpoint import load_generator, write_official
-from tlbench.talklip.generator import SIZES, TalkLip
+from tlbench.talklip.generator import SIDE, SIZES, TalkLip
 
 WIDTH = HEIGHT = 160
 BOX = (32, 32, 128, 140)
@@ -59,9 +62,10 @@ def write_generator(size: str, path: Path) -> None:
     write_official(network, path, 0, 0, {})
 
 
-def one_clip_at_a_time(network: TalkLip, folder: Path, out: Path) -> None:
+def one_clip_at_a_time(checkpoint: Path, folder: Path, out: Path) -> None:
     """The original's steps."""
     out.mkdir()
+    network = load_generator(checkpoint)
     for path in sorted((folder / "videos").glob("*.mp4")):
         capture = cv2.VideoCapture(str(path))
         frames = []
@@ -105,6 +109,24 @@ def mux_again(avi: Path, samples: np.ndarray, path: Path) -> None:
     write_video(path, pictures, samples=samples, crf=23)
 
 
+def gflop_per_frame(network: TalkLip) -> float:
+    """Multiplications and additions of all convolutions for one face, counted by running it."""
+    products = 0
+
+    def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal products
+        transposed = isinstance(layer, nn.ConvTranspose2d)  # each input pixel enters k x k products
+        assert isinstance(layer.weight, Tensor)
+        products += (inputs[0] if transposed else output).numel() * layer.weight[0].numel()
+
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            layer.register_forward_hook(count)
+    with torch.no_grad():
+        network(torch.zeros(1, 1, 80, 16), None, None, torch.zeros(1, 6, SIDE, SIDE))
+    return 2 * products / 1e9
+
+
 def seconds(job: Callable[[], object]) -> tuple[float, float]:
     """Wall-clock time and CPU time of a job; the latter is more reliable on a shared machine."""
     begin, begin_cpu = time.perf_counter(), time.process_time()
@@ -115,7 +137,7 @@ def seconds(job: Callable[[], object]) -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", default="published", choices=SIZES)
-    parser.add_argument("--clips", type=int, default=2)
+    parser.add_argument("--clips", type=int, default=4)
     parser.add_argument("--frames", type=int, default=50)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--repeats", type=int, default=3)
@@ -128,11 +150,10 @@ def main() -> None:
         make_clips(folder, given.clips, given.frames)
         checkpoint = folder / "generator.pth"
         write_generator(given.size, checkpoint)
-        network = load_generator(checkpoint)
         ratios = []
         for repeat in range(given.repeats):
             plain, quick = folder / f"plain{repeat}", folder / f"quick{repeat}"
-            before = seconds(partial(one_clip_at_a_time, network, folder, plain))
+            before = seconds(partial(one_clip_at_a_time, checkpoint, folder, plain))
             data = DataOptions("folder", folder / "videos", boxes=folder / "boxes")
             how = GenerateOptions(device="cpu", precision=given.precision)
             after = seconds(partial(generate_dataset, checkpoint, quick, data, options=how))
@@ -143,6 +164,11 @@ def main() -> None:
         made, wanted = (read_video(folder / f"{whose}0" / "0.mp4").astype(int) for whose in ("quick", "plain"))
         wall, cpu = np.median(ratios, axis=0)
         print(f"median speed-up {wall:.2f}, in CPU time {cpu:.2f}; {given.size} size, {given.threads} threads")
+        work, peak = gflop_per_frame(load_generator(checkpoint)), packed_peak_gflops(time.perf_counter)
+        print(
+            f"{work:.2f} GFLOP a frame; oneDNN's peak {peak:.0f} GFLOP/s: the network alone at most "
+            f"{peak / work:.0f} frames/s in float32"
+        )
         print(f"mean difference of the videos: {np.abs(made - wanted).mean():.2f} levels (including the avi's loss)")
 
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import weakref
 from fractions import Fraction
 from pathlib import Path
@@ -310,6 +311,29 @@ def test_a_pass_left_halfway_keeps_nothing_and_the_next_is_whole(tmp_path):
     assert sum(len(frames) for frames in video.frames(chunk_frames=8)) == 40
     assert video.decodes == 2
     assert not video.info.truncated
+
+
+@pytest.fixture(params=[1, 2])
+def opencv_threads(request):
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(request.param)
+    yield request.param
+    cv2.setNumThreads(before)
+
+
+def test_a_thread_decodes_ahead_unless_the_process_may_use_one_only(tmp_path, opencv_threads):
+    path = write_clip(tmp_path / "clip.mp4", frames=40)
+    video = VideoReader(path, budget_bytes=0)
+    chunks = video.frames(chunk_frames=8)
+    first = next(chunks)
+    names = [thread.name for thread in threading.enumerate() if thread.name.startswith("decode")]
+    assert len(names) == opencv_threads - 1
+    assert [number_of(image) for chunk in (first, *chunks) for image in chunk.rgb] == list(range(40))
+    assert sum(len(frames) for frames in video.frames(chunk_frames=8)) == 40
+    next(video.frames(chunk_frames=8))  # left halfway
+    path.write_bytes(b"")
+    with pytest.raises(MediaError):
+        list(VideoReader(path).frames())
 
 
 PEAK = """

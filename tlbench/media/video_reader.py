@@ -6,7 +6,7 @@ import itertools
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
@@ -306,12 +306,22 @@ def _size_bytes(native: av.VideoFrame) -> int:
 
 
 def _read_ahead(chunks: Generator[FrameChunk, None, None], path: Path) -> Iterator[FrameChunk]:
-    """The same chunks, each decoded and converted to RGB by a thread while the caller works on the one before.
+    """The same chunks in RGB, each decoded and converted by a thread while the caller works on the one before.
 
-    Decoding of the first chunk starts at once, so that two videos can be decoded in parallel.
+    Decoding of the first chunk starts at once, so that two videos can be decoded in parallel. In a process that may use
+    one thread (OpenCV's number, which a run's engine limits) the caller decodes: its processor has nothing to spare,
+    and with as many processes as processors these threads cost a fifth of the time of PSNR and SSIM.
     """
+    if cv2.getNumThreads() <= 1:
+        return _in_turn(chunks, path)
     reader = ThreadPoolExecutor(1, thread_name_prefix="decode")
     return _handed_over(reader, reader.submit(_next_in_rgb, chunks, path), chunks, path)
+
+
+def _in_turn(chunks: Generator[FrameChunk, None, None], path: Path) -> Iterator[FrameChunk]:
+    with closing(chunks):
+        while (frames := _next_in_rgb(chunks, path)) is not None:
+            yield frames
 
 
 def _handed_over(
