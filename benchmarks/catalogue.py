@@ -230,6 +230,9 @@ BENCHMARKS = (
             Figure("the same with packed weights", r"(?s)^AV-HuBERT base.*?onednn's product .*?([\d.]+) times"),
             Figure("the four scripts, AV-HuBERT large", r"(?s)^AV-HuBERT large.*?torch's product .*?([\d.]+) times"),
             Figure("the same with packed weights", r"(?s)^AV-HuBERT large.*?onednn's product .*?([\d.]+) times"),
+            Figure(
+                "the same: peak of resident memory", r"(?s)^AV-HuBERT large.*?onednn's product .*? (\d+) MiB", "{} MiB"
+            ),
         ),
     ),
     Benchmark(

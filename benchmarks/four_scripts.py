@@ -9,23 +9,23 @@ benchmarks (:mod:`~benchmarks.visual`, :mod:`~benchmarks.syncnet`, :mod:`~benchm
 :mod:`~benchmarks.avhubert`, :mod:`~benchmarks.conformer`). `tlbench score` runs in one process, with an empty cache,
 with its checks, records and intervals, and without the blind rows and the probe of 20 real clips, which the scripts do
 not have (`--no-probe`). Networks have the published sizes and random weights, so that nothing is read early to its end.
-Face boxes are given to both. Both run by turns; processor time is that of all threads together.
+Face boxes are given to both. Both run by turns; processor time is that of all threads together, memory the most that
+was resident at one time.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import resource
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from benchmarks.memory import MIB, Peak, peak_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -173,23 +173,10 @@ SCRIPT = {
 }
 
 
-@dataclass(frozen=True)
-class Took:
-    seconds: float
-    processor_seconds: float
-
-
-def run(words: list[str], folder: Path, threads: int) -> Took:
+def run(words: list[str], folder: Path, threads: int) -> Peak:
     """A process, which must not fail."""
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONPATH": str(ROOT)}
-    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-    done = subprocess.run(
-        [sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Took(time.monotonic() - began, spent)
+    return peak_of([sys.executable, *words], folder, environment, ends_with=(0,))
 
 
 def score_words(product: str, number: int) -> list[str]:
@@ -208,7 +195,7 @@ def compare(size: str, options: argparse.Namespace) -> None:
         (folder / "weights").mkdir()
         make_weights(folder / "weights", size)
         script = ["-m", "benchmarks.four_scripts", "--folder", str(folder), "--script"]
-        taken: dict[str, list[Took]] = {f"script {one}": [] for one in SCRIPT}
+        taken: dict[str, list[Peak]] = {f"script {one}": [] for one in SCRIPT}
         ours = {f"tlbench score, {product}'s product": product for product in ("torch", "onednn")}
         taken |= {said: [] for said in ours}
         number = 0
@@ -224,18 +211,20 @@ def compare(size: str, options: argparse.Namespace) -> None:
     print(f"AV-HuBERT {size}, {options.clips} clips, {options.threads} threads, medians of {options.repeats}")
     for said, each in taken.items():
         print(
-            f"  {said:32}{statistics.median(seconds_of(each)):8.1f} s {_processors(each):8.1f} s of processors", end=""
+            f"  {said:32}{statistics.median(seconds_of(each)):8.1f} s {_processors(each):8.1f} s of processors "
+            f"{max(one.resident for one in each) / MIB:6.0f} MiB",
+            end="",
         )
         ratios = [all_four / one.seconds for all_four, one in zip(whole, each, strict=True)]
         print(f"  {statistics.median(ratios):5.2f} times the four scripts" if said in ours else "")
     print(f"  {'the four scripts':32}{statistics.median(whole):8.1f} s")
 
 
-def seconds_of(each: list[Took]) -> list[float]:
+def seconds_of(each: list[Peak]) -> list[float]:
     return [one.seconds for one in each]
 
 
-def _processors(each: list[Took]) -> float:
+def _processors(each: list[Peak]) -> float:
     return statistics.median(one.processor_seconds for one in each)
 
 
