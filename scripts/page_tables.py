@@ -58,6 +58,8 @@ WITH_EQUAL_STEPS = {
     "TalkLip (l+c), equal steps": "l+c",
     "Base without lip loss, equal steps": "base-no-lip",
     "Base without lip and GAN loss, equal steps": "base-no-lip-gan",
+    "Wav2Lip, equal steps": "Wav2Lip",
+    "Faceformer, equal steps": "Faceformer",
 }
 MARKED = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- end -->)", re.S)
 
@@ -179,7 +181,7 @@ def miniature_of_grid() -> str:
 
 
 def equal_steps_of_grid() -> str:
-    """TalkLip's variants that were trained from nothing on GRID's speaker s1, all by as many steps."""
+    """The paper's eight systems, trained from nothing on GRID's speaker s1, all by as many steps."""
     return _of_grid(WITH_EQUAL_STEPS)
 
 

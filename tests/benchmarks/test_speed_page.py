@@ -57,9 +57,10 @@ def test_a_busy_machine_is_told() -> None:
     assert "A processor, 4 cores, under load |" in page({"one": [replace(RESULT, load=2.1)]}, [ONE])
 
 
-def test_an_output_without_its_figure_is_an_error_that_names_it() -> None:
+def test_an_output_without_its_figure_is_an_error_that_names_it_when_it_is_new_and_has_no_row_later() -> None:
     with pytest.raises(ValueError, match="no 'a thing' in the output"):
-        page({"one": [replace(RESULT, output=("ours is fast",))]}, [ONE])
+        ONE.figures[0].of("ours is fast")
+    assert "| a thing |" not in page({"one": [replace(RESULT, output=("ours is fast",))]}, [ONE])
 
 
 def test_results_are_kept_as_they_were(tmp_path: Path) -> None:
