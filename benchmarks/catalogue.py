@@ -82,8 +82,8 @@ BENCHMARKS = (
         "PSNR and SSIM",
         "From the files of both videos to the numbers, on the clips of the tests (160x160). The baseline "
         "follows the original's `visual_quality.py`: `cv2.VideoCapture`, crop, scikit-image's SSIM. Nearly "
-        "half of what is left is decoding and reading headers, a third is SSIM. `tlbench score` divides clips among "
-        "processes of one thread each, so its own speed is that of the last row but two.",
+        "half of what is left is decoding both videos and reading their headers, a third is SSIM. `tlbench score` "
+        "divides clips among processes of one thread each, which is the row with processes.",
         "visual",
         ("--repeats", "9"),
         (
@@ -194,9 +194,9 @@ BENCHMARKS = (
     Benchmark(
         "generate",
         "Generation",
-        "TalkLip's videos by the original's loop, one clip at a time, against `tlbench generate`. Two thirds of the "
-        "time of a frame are the network's products. Results of AMD are of two clips, with the loop's network loaded "
-        "before and ours within the time.",
+        "TalkLip's videos by the original's loop, one clip at a time, against `tlbench generate`. At the peak "
+        "the network's products alone would take three fifths of our time. Results of AMD are of two clips, with the "
+        "loop's network loaded before and ours within the time.",
         "generate",
         (),
         (Figure("generation", r"^median speed-up ([\d.]+)"),),
@@ -206,7 +206,7 @@ BENCHMARKS = (
         "A training step",
         "The original's step against tlbench's on the same batch. On the Intel Xeon, convolutions take three quarters "
         "of a step (torch's profiler) and run at the peak of its matrix product, so that with nothing else to do a "
-        "step would be 1.5 times as fast as the original's. Channels-last memory, which miniatures use, gives 7 % "
+        "step would be 1.6 times as fast as the original's. Channels-last memory, which miniatures use, gives 7 % "
         "there; the published size keeps the default, because a step could no longer be held to the original's.",
         "train_reference",
         (),

@@ -16,13 +16,17 @@ from pathlib import Path
 
 PAGES = Path(__file__).parents[1] / "docs" / "calibration"
 MADE, CURVES = "calibration.md", "curves.png"
-OF_CLIPS = re.compile(r"\A# .*, (\d+) clips?\n")
+OF_CLIPS = re.compile(r"\A# .*, (\d+) clips?\b.*\n")
 
 
 def take(name: str, folder: Path, pages: Path = PAGES) -> None:
     """Replace what stands below the picture of a page, and the picture. Ends the program with one line if it can't."""
-    page, made = pages / f"{name}.md", folder / MADE
-    for needed, why in ((page, "there is no such page"), (made, "no calibration was made there")):
+    page, made, curves = pages / f"{name}.md", folder / MADE, folder / CURVES
+    for needed, why in (
+        (page, "there is no such page"),
+        (made, "no calibration was made there"),
+        (curves, "the curves were not drawn"),
+    ):
         if not needed.is_file():
             sys.exit(f"{needed}: {why}; usage: python scripts/calibration_page.py NAME FOLDER")
     text, tables = page.read_text("utf-8"), made.read_text("utf-8")
@@ -35,7 +39,7 @@ def take(name: str, folder: Path, pages: Path = PAGES) -> None:
     above = text[: title.start(1)] + clips[1] + text[title.end(1) : picture.end()]
     _, _, below = tables[clips.end() :].lstrip("\n").partition("\n\n")  # after the paragraph that names the files
     page.write_text(f"{above}\n{below}", "utf-8")
-    shutil.copyfile(folder / CURVES, pages / f"{name}.png")
+    shutil.copyfile(curves, pages / f"{name}.png")
 
 
 if __name__ == "__main__":

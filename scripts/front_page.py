@@ -35,7 +35,7 @@ ROWS = (
     ("ground-truth", "real videos (ceiling)"),
     ("talklip-g-c-equal-steps", "TalkLip (g+c), miniature"),
     ("base-without-lip-loss-equal-steps", "its base without lip loss"),
-    ("wav2lip-miniature", "Wav2Lip, miniature"),
+    ("wav2lip-equal-steps", "Wav2Lip, miniature"),
     ("frozen-mouth", "a mouth that does not move (floor)"),
 )
 COLUMNS = ("wer2/sound", "wer3/sound", "lse_c/sound", "psnr/sound")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.calibration_page import PAGES, take
+from scripts.calibration_page import OF_CLIPS, PAGES, take
 
 MADE = """# What each metric sees: grid, 12 clips
 
@@ -61,6 +61,7 @@ def test_the_text_above_the_picture_stays_and_all_below_is_the_calibrations(page
     [
         ("lrs2", lambda made: None, "there is no such page"),
         ("grid", lambda made: (made / "calibration.md").unlink(), "no calibration was made there"),
+        ("grid", lambda made: (made / "curves.png").unlink(), "the curves were not drawn"),
         ("grid", lambda made: (made / "calibration.md").write_text("empty"), "does not say how many clips"),
     ],
 )
@@ -77,6 +78,7 @@ def test_every_page_says_what_made_it_and_shows_its_picture(page: Path) -> None:
     text = page.read_text("utf-8")
     above, found, below = text.partition(f"({page.stem}.png)\n\n")
     assert found
+    assert OF_CLIPS.match(text)
     assert re.search(r"^```(bash|python)\n(?s:.*)calibrate", above, re.MULTILINE)
     assert re.match(r"\*\*\w+:\w+", below)
     assert (PAGES / f"{page.stem}.png").is_file()

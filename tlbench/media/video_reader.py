@@ -309,8 +309,8 @@ def _read_ahead(chunks: Generator[FrameChunk, None, None], path: Path) -> Iterat
     """The same chunks in RGB, each decoded and converted by a thread while the caller works on the one before.
 
     Decoding of the first chunk starts at once, so that two videos can be decoded in parallel. In a process that may use
-    one thread (OpenCV's number, which a run's engine limits) the caller decodes: its processor has nothing to spare,
-    and with as many processes as processors these threads cost a fifth of the time of PSNR and SSIM.
+    one thread (OpenCV's number, which a run's engine limits) the caller decodes: it computes on that processor, and
+    with as many processes as processors these threads cost a fifth of the time of PSNR and SSIM.
     """
     if cv2.getNumThreads() <= 1:
         return _in_turn(chunks, path)

@@ -151,6 +151,11 @@ def with_messages(call: Callable[[Given], Made], given: Given) -> tuple[Made, li
     return made, [str(warning.message) for warning in caught if issubclass(warning.category, UserWarning)]
 
 
+def least_threads(device: str) -> int:
+    """Threads that each process of several has at least: where a GPU computes, a second one decodes meanwhile."""
+    return 1 if device == "cpu" else 2
+
+
 def limit_threads(threads: int | None) -> None:
     """Set how many threads OpenCV and torch take in this process; torch only if it is not imported yet. None: all.
 

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import TypeAlias
 
 from tlbench.datasets.clip import Clip
-from tlbench.observing.engines import batches, limit_threads, with_messages
+from tlbench.observing.engines import batches, least_threads, limit_threads, with_messages
 from tlbench.observing.evidence import Observation
 from tlbench.observing.kept import LoadedObservers
 from tlbench.observing.plan import Plan
@@ -121,7 +121,7 @@ class _Started:
 
 def _threads(plan: Plan, count: int) -> int:
     """Threads of each of ``count`` processes."""
-    return max(1, (os.cpu_count() or 1) // count) if plan.threads is None else plan.threads
+    return max(least_threads(plan.device), (os.cpu_count() or 1) // count) if plan.threads is None else plan.threads
 
 
 # In a worker process: what it has loaded, and the runner of the latest plan with the plan's number.

@@ -19,7 +19,7 @@ from typing import Any
 from tlbench.datasets.clip import Clip
 from tlbench.document import counted
 from tlbench.errors import TlbenchError, shortened
-from tlbench.observing.engines import batches
+from tlbench.observing.engines import batches, least_threads
 from tlbench.observing.evidence import Observation
 from tlbench.observing.plan import Plan
 from tlbench.observing.ray_nodes import WAY_OUT, CheckedNodes, check_nodes, connect, count_decoders
@@ -58,7 +58,8 @@ def observe_on_ray(plan: Plan, clips: Sequence[Clip], workers: int, options: Ray
     ray = connect(options)
     if not clips:
         return iter(())
-    plan = replace(plan, device=plan.device.partition(":")[0], threads=plan.threads or 1)  # Ray says which GPU
+    device = plan.device.partition(":")[0]  # Ray says which GPU
+    plan = replace(plan, device=device, threads=plan.threads or least_threads(device))
     checked = check_nodes(ray, plan, clips, workers, options)
     decoders = count_decoders(ray.cluster_resources().get("CPU", 0.0), plan, workers, options)
     return _observed(ray, plan, clips, workers, decoders, options, checked)

@@ -120,7 +120,9 @@ class Showing:
 
 
 def show(clip: Showing, of_set: Showing | None = None) -> None:
-    """Decode both videos of a clip in parallel, chunk by chunk, until both have ended or no observer waits.
+    """Decode both videos of a clip chunk by chunk, in parallel if there are threads.
+
+    Ends when both have ended or no observer waits.
 
     If the real video can't be decoded, the observers that need it fail; if the generated video can't, all fail.
 
