@@ -327,8 +327,8 @@ def test_a_thread_decodes_ahead_unless_the_process_may_use_one_only(tmp_path, op
     video = VideoReader(path, budget_bytes=0)
     chunks = video.frames(chunk_frames=8)
     first = next(chunks)
-    begun = [thread for thread in threading.enumerate() if thread not in before]
-    assert len([thread for thread in begun if thread.name.startswith("decode")]) == opencv_threads - 1
+    started = [thread for thread in threading.enumerate() if thread not in before]
+    assert len([thread for thread in started if thread.name.startswith("decode")]) == opencv_threads - 1
     assert [number_of(image) for chunk in (first, *chunks) for image in chunk.rgb] == list(range(40))
     assert sum(len(frames) for frames in video.frames(chunk_frames=8)) == 40
     next(video.frames(chunk_frames=8))  # left halfway

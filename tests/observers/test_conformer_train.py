@@ -29,6 +29,7 @@ TEXTS = ("BIN BLUE", "SET RED")
 INVENTORY = LabelInventory(TEXTS, (), tuple("ABCDEFGH"))
 CPU = torch.device("cpu")
 SIDE = 48
+STEPS = 80
 
 
 def sample(text: str, seed: int, frames: int = 20) -> TrainingSample:
@@ -49,12 +50,15 @@ def learned() -> TrainableConformer:
     trainable = TrainableConformer.from_scratch("tiny", INVENTORY, 0)
     rng = np.random.default_rng(0)
     optimiser = torch.optim.Adam(trainable.network.parameters(), 1e-2)
+    # At a rate that does not fall, whether all is spelled depends on the step that is the last, and on rounding.
+    schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.1, STEPS)
     trainable.network.train()
-    for _ in range(60):
+    for _ in range(STEPS):
         losses = trainable.network(trainable.batch(SAMPLES, rng))
         losses[TOTAL].backward()
         optimiser.step()
         optimiser.zero_grad()
+        schedule.step()
     return trainable
 
 
