@@ -181,7 +181,7 @@ def miniature_of_grid() -> str:
 
 
 def equal_steps_of_grid() -> str:
-    """The paper's eight systems, trained from nothing on GRID's speaker s1, all by as many steps."""
+    """The eight systems of the paper that can be trained, from nothing on GRID's speaker s1, all by as many steps."""
     return _of_grid(WITH_EQUAL_STEPS)
 
 

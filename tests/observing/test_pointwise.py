@@ -1,8 +1,16 @@
 """A strided convolution of single pixels can be trained with few channels, in any memory format."""
 
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 import torch
 
+from tlbench.observers.autoavsr.model import AutoAVSRModel
+from tlbench.observers.avhubert.model import AVHubert
+from tlbench.observers.avhubert.train import TINY
+from tlbench.observers.conformer.model import ConformerModel
+from tlbench.observers.mvm.model import MVMModel
 from tlbench.observing.pointwise import StridedPointwise
 
 
@@ -33,3 +41,12 @@ def test_without_gradients_it_is_the_plain_convolution_bit_for_bit() -> None:
     with torch.no_grad():
         assert torch.equal(layer(x), plain)
     assert torch.equal(layer.requires_grad_(False)(x), plain)
+
+
+@pytest.mark.parametrize("network", [AutoAVSRModel, partial(AVHubert, TINY), ConformerModel, MVMModel])
+def test_no_reader_that_can_be_trained_has_the_plain_one(network: Callable[[], torch.nn.Module]) -> None:
+    with torch.device("meta"):
+        layers = [module for module in network().modules() if isinstance(module, torch.nn.Conv2d)]
+    strided = [layer for layer in layers if layer.kernel_size == (1, 1) and max(layer.stride) > 1]
+    assert strided
+    assert all(isinstance(layer, StridedPointwise) for layer in strided)
