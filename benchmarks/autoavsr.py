@@ -32,7 +32,8 @@ from tlbench.observers.autoavsr.fast_model import ClipEncoder, decoder_parts
 from tlbench.observers.autoavsr.model import AutoAVSRModel
 from tlbench.observing.espnet_layers import Attention, DecoderBlock, positions
 from tlbench.observing.incremental_decoder import SteppingDecoder
-from tlbench.observing.packed_linear import PackedLinear, can_pack, pack_linear_layers
+from tlbench.observing.pack_layers import pack_layers
+from tlbench.observing.packed_linear import PackedLinear, can_pack
 
 LIP_FRAMES = 75
 
@@ -212,7 +213,7 @@ def main() -> None:
             of_frame = gflop_of_a_frame(model)
             encoder = ClipEncoder(model).eval()
             if can_pack():
-                pack_linear_layers(encoder)
+                pack_layers(encoder)
             crops = torch.randn(LIP_FRAMES, 88, 88)
             taken = best_of({"": lambda: [encoder(crops) for _ in range(options.lip_clips)]}, options.repeats)[""]
             peak = matrix_peak_gflops()

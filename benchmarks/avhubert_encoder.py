@@ -26,7 +26,7 @@ from tlbench.observers.avhubert.dims import Dims
 from tlbench.observers.avhubert.encoder import EncoderLayer, PositionalConvolution
 from tlbench.observers.avhubert.fast_frontend import FusedFrontend
 from tlbench.observers.avhubert.model import AVHubert
-from tlbench.observing.packed_linear import pack_linear_layers
+from tlbench.observing.pack_layers import pack_layers
 
 SIZES = {  # layers, width, feed-forward width, heads, norms first
     "tiny": (2, 64, 96, 2, False),
@@ -123,8 +123,8 @@ def ours(model: AVHubert, *, packed: bool) -> tuple[FusedFrontend, AVHubert]:
     frontend = FusedFrontend(network.feature_extractor_video).eval().requires_grad_(False)
     network.encoder.fold()
     if packed:
-        pack_linear_layers(network)
-        pack_linear_layers(frontend)
+        pack_layers(network)
+        pack_layers(frontend)
     return frontend, model
 
 

@@ -45,15 +45,20 @@ class Pass:
 
     Attributes
     ----------
+    network : str
     name : str
         With what a pass is of.
+    frames : int
+        Frames, faces or pairs of frames of a pass.
     gflop : float
         1e9 floating point operations of the pass.
     run : callable
         Computes it.
     """
 
+    network: str
     name: str
+    frames: int
     gflop: float
     run: Callable[[], object]
 
@@ -64,38 +69,45 @@ def gflop_of(network: nn.Module, *inputs: Tensor) -> float:
     return counter.get_total_flops() / 1e9
 
 
-def passes() -> list[Pass]:
+def passes(device: torch.device = CPU) -> list[Pass]:
+    """A pass of each network on the device. Its result is on the CPU, so it is done when the call returns."""
     found = []
 
     inception = InceptionModel().eval()
     pictures = torch.rand(FRAMES_A_PASS, 3, 299, 299)
     gflop = gflop_of(inception, pictures)
-    features = InceptionInference(inception, "cpu").features
-    found.append(Pass(f"FID: Inception-v3, {FRAMES_A_PASS} frames", gflop, lambda: features(pictures)))
+    features, pictures = InceptionInference(inception, str(device)).features, pictures.to(device)
+    name = f"FID: Inception-v3, {FRAMES_A_PASS} frames"
+    found.append(Pass("inception", name, FRAMES_A_PASS, gflop, lambda: features(pictures)))
 
     i3d = I3DModel().eval()
-    window = torch.rand(3, 16, 224, 224)
+    window = torch.rand(3, i3d.dims.frames, 224, 224)
     gflop = gflop_of(i3d, window[None])
-    logits = I3DInference(i3d, "cpu").logits
-    found.append(Pass("FVD: I3D, a window of 16 frames", gflop, lambda: logits(window)))
+    logits, window = I3DInference(i3d, str(device)).logits, window.to(device)
+    name = f"FVD: I3D, a window of {i3d.dims.frames} frames"
+    found.append(Pass("i3d", name, i3d.dims.frames, gflop, lambda: logits(window)))
 
     arcface = ArcFaceNetwork(ArcFaceDims()).eval()
     faces = torch.rand(ARCFACES_A_PASS, 3, 112, 112)
-    by_arcface = FixedPasses(arcface, ARCFACES_A_PASS, arcface.dims.features, CPU, torch.channels_last)
+    gflop, faces = gflop_of(arcface, faces), faces.to(device)
+    by_arcface = FixedPasses(arcface, ARCFACES_A_PASS, arcface.dims.features, device, torch.channels_last)
     name = f"CSIM ArcFace: ResNet-50, {ARCFACES_A_PASS} faces"
-    found.append(Pass(name, gflop_of(arcface, faces), lambda: by_arcface(faces)))
+    found.append(Pass("arcface", name, ARCFACES_A_PASS, gflop, lambda: by_arcface(faces)))
 
     dlib = FaceNetwork().eval()
     chips = torch.rand(FACES_A_PASS, 3, 150, 150)
-    by_dlib = FixedPasses(dlib, FACES_A_PASS, DIMENSIONS, CPU, torch.channels_last)
-    found.append(Pass(f"CSIM: dlib's ResNet, {FACES_A_PASS} faces", gflop_of(dlib, chips), lambda: by_dlib(chips)))
+    gflop, chips = gflop_of(dlib, chips), chips.to(device)
+    by_dlib = FixedPasses(dlib, FACES_A_PASS, DIMENSIONS, device, torch.channels_last)
+    name = f"CSIM: dlib's ResNet, {FACES_A_PASS} faces"
+    found.append(Pass("dlib", name, FACES_A_PASS, gflop, lambda: by_dlib(chips)))
 
     alexnet = AlexNetFeatures().eval()
     ones = {f"lin{number}": torch.ones(channels) for number, channels in enumerate(CHANNELS)}
     frames = np.random.default_rng(0).integers(0, 256, (2, 256, 256, 3), np.uint8)
     gflop = gflop_of(alexnet, torch.rand(2, 3, 256, 256))
-    distance = PairDistance(LPIPSDistance(alexnet, ones).eval(), "cpu")
-    found.append(Pass("LPIPS: AlexNet, two frames of 256x256", gflop, lambda: distance.each([(frames[0], frames[1])])))
+    distance = PairDistance(LPIPSDistance(alexnet, ones).eval(), str(device))
+    name = "LPIPS: AlexNet, two frames of 256x256"
+    found.append(Pass("lpips", name, 1, gflop, lambda: distance.each([(frames[0], frames[1])])))
     return found
 
 

@@ -8,8 +8,7 @@ and the writing of records. Printed are
 
 - milliseconds a clip, by the clock and of this process's processor time, and the growth of this process's memory from
   a fifth of the clips to all of them;
-- this process's processor time a clip among 1,000 and among 10,000 clips, in turns, and their ratio: medians of the
-  repeats.
+- both times a clip among 1,000, 10,000 and 25,000 clips, in turns, and their ratios: medians of the repeats.
 
     python -m benchmarks.scale --ways
 
@@ -50,6 +49,7 @@ from tlbench.scoring.record import ClipRecord, Failure, RecordWriter
 ENGINES = ("one", "local", "ray")
 BUNDLED = {"avhubert": "avhubert-grid", "syncnet": "syncnet-grid", "mvm": "mvm-synthetic"}
 MIB = 2**20
+COUNTS = (1_000, 10_000, 25_000)  # of clips, for the cost of growing
 WARM = 100  # clips until all workers run
 
 
@@ -98,10 +98,22 @@ def record(observation: Observation) -> ClipRecord:
     return ClipRecord(ClipInfo(observation.clip.id, observation.clip.speaker), failures=failures)
 
 
-def costs(engine: str, workers: int, repeats: int, counts: Sequence[int] = (1_000, 10_000)) -> list[float]:
-    """Milliseconds of processor time a clip among so many clips: medians of turns."""
-    turns = [[measure(engine, count, workers)[1] for count in counts] for _ in range(repeats)]
-    return [statistics.median(turn[place] for turn in turns) for place in range(len(counts))]
+def costs(
+    engine: str, workers: int, repeats: int, counts: Sequence[int] = (1_000, 10_000)
+) -> list[tuple[float, float]]:
+    """Milliseconds a clip among so many clips, by the clock and of this process's processor: medians of turns."""
+    turns = [[measure(engine, count, workers)[:2] for count in counts] for _ in range(repeats)]
+    return [
+        (statistics.median(turn[place][0] for turn in turns), statistics.median(turn[place][1] for turn in turns))
+        for place in range(len(counts))
+    ]
+
+
+def growing(measured: str, costs: Sequence[float]) -> str:
+    """The costs of a clip among each of :data:`COUNTS`, and how many times the first the others are."""
+    first, *others = zip(COUNTS, costs, strict=True)
+    shown = [f"{cost:.4f} among {count:,} ({cost / first[1]:.3f} of it)" for count, cost in others]
+    return f"{measured} {first[1]:.4f} ms a clip among {first[0]:,}, {', '.join(shown)}"
 
 
 def ways_of_ray(count: int, workers: int) -> Iterator[tuple[str, float]]:
@@ -223,11 +235,11 @@ def main() -> None:
     for engine in arguments.engines.split(","):
         runs = [measure(engine, arguments.clips, arguments.workers) for _ in range(arguments.repeats)]
         clock, processor, grown = (statistics.median(run[place] for run in runs) for place in range(3))
-        few, many, most = costs(engine, arguments.workers, arguments.repeats, (1_000, 10_000, 25_000))
+        growth = costs(engine, arguments.workers, arguments.repeats, COUNTS)
         print(
             f"{engine}: {arguments.clips:,} clips, {clock:.2f} ms a clip ({processor:.2f} ms of this process's "
-            f"processor), memory {grown:+.1f} MiB; of its processor {few:.4f} ms a clip among 1,000, {many:.4f} among "
-            f"10,000 ({many / few:.3f} of it), {most:.4f} among 25,000 ({most / few:.3f})",
+            f"processor), memory {grown:+.1f} MiB; {growing('by the clock', [one[0] for one in growth])}; "
+            f"{growing('of its processor', [one[1] for one in growth])}",
             flush=True,
         )
 

@@ -36,8 +36,10 @@ def worker_processes(
     Raises
     ------
     TlbenchError
-        If the processes can't be started, or one was killed.
+        If the processes can't be started, one was killed, or this process is a worker that imports a script which
+        starts workers as it is imported.
     """
+    _refuse_to_start_in_a_start()
     others: set[BaseProcess] = set(multiprocessing.active_children())
     # Started anew: a copy of this process (fork) is not safe with the threads of other libraries.
     pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), _begin, (start, words))
@@ -52,6 +54,15 @@ def worker_processes(
     finally:
         with suppress(RuntimeError):  # the thread that looks after the processes could not be started
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _refuse_to_start_in_a_start() -> None:
+    """Raises TlbenchError in a worker that still imports the script that started it (``multiprocessing.spawn``)."""
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise TlbenchError(
+            "each worker process imports your script first: put what starts workers below "
+            '`if __name__ == "__main__":`, or use one worker'
+        )
 
 
 def _begin(start: Callable[..., None] | None, words: tuple[Any, ...]) -> None:
@@ -86,8 +97,13 @@ def _start_all(pool: ProcessPoolExecutor, count: int, others: set[BaseProcess]) 
         while wait(started, LOOK_SECONDS).not_done:
             if not any(helper.is_alive() for helper in helpers):  # it ended, and nobody would hand out the work
                 raise RuntimeError("no thread for them")
-    except BrokenProcessPool:
-        raise  # a process that was started has ended
+        for one in started:
+            one.result()
+    except BrokenProcessPool as error:
+        raise TlbenchError(
+            "a worker process ended as it started; if nothing above says why, it was killed (out of memory?): "
+            "use fewer --workers"
+        ) from error
     except (OSError, RuntimeError) as error:  # no process, no descriptor, or no thread that looks after them
         _kill(others)
         why = error.strerror if isinstance(error, OSError) else str(error)

@@ -16,7 +16,7 @@ from tlbench.observing.evidence import Evidence, Value
 from tlbench.observing.incremental_decoder import SteppingDecoder
 from tlbench.observing.lip_reader import Crops, read_together
 from tlbench.observing.observer import ClipChunk, ClipState
-from tlbench.observing.packed_linear import pack_linear_layers
+from tlbench.observing.pack_layers import pack_layers
 from tlbench.observing.precision import HALF, exact_products, to_half
 
 from .decode import BEAM, NotFiniteScoresError, beam_search, ctc_greedy
@@ -106,7 +106,7 @@ class AutoAVSRInference:
         if half:
             to_half(self._encoder)
         if packed:
-            pack_linear_layers(self._encoder)
+            pack_layers(self._encoder)
         if "beam" in self._modes:
             self._stepper = SteppingDecoder(decoder_parts(model.decoder), self._dtype, packed=packed)
 

@@ -47,7 +47,7 @@ class AutoAVSR(LipReader):
     """
 
     name: ClassVar[str] = "autoavsr"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2  # 2: sums of convolutions in another order (last digits)
     needs: ClassVar[Needs] = Needs(transcript=True, weights=True)
     views: ClassVar[Mapping[str, str]] = {name: view.id for name, view in VIEWS.items()}
     recipes: ClassVar[Mapping[str, View]] = VIEWS

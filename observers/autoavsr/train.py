@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from tlbench.checkpoints.package import Package
 from tlbench.errors import TlbenchError
 from tlbench.observing.evidence import Evidence
-from tlbench.observing.fused_frontend import FRAMES_SEEN
+from tlbench.observing.first_layer import AROUND, FRAMES_SEEN
 from tlbench.training.augment import augment, mask_spans, normalise
 from tlbench.training.trainable import (
     NO_LABEL,
@@ -216,8 +216,7 @@ def frontend_features(frontend: VisualFrontend, pictures: Tensor, frames: list[i
     """
     convolution, norm, silu, _ = frontend.frontend3D
     assert isinstance(convolution, nn.Conv3d)
-    around = FRAMES_SEEN // 2
-    windows = F.pad(pictures, (0, 0, 0, 0, around, around)).unfold(1, FRAMES_SEEN, 1)  # (B, T, side, side, 5)
+    windows = F.pad(pictures, (0, 0, 0, 0, AROUND, AROUND)).unfold(1, FRAMES_SEEN, 1)  # (B, T, side, side, 5)
     x = torch.cat([clip[:count] for clip, count in zip(windows, frames, strict=True)]).movedim(-1, 1)
     x = F.conv2d(x, convolution.weight[:, 0], None, convolution.stride[1:], convolution.padding[1:])
     x = silu(norm(x[:, :, None])[:, :, 0])  # the norm is of five dimensions

@@ -19,7 +19,7 @@ from tlbench.media.views import View
 from tlbench.observing.evidence import Evidence, Value
 from tlbench.observing.lip_reader import Crops, read_together
 from tlbench.observing.observer import ClipChunk, ClipState
-from tlbench.observing.packed_linear import pack_linear_layers
+from tlbench.observing.pack_layers import pack_layers
 from tlbench.observing.precision import HALF, exact_products, to_half
 
 from .checkpoint import load
@@ -122,8 +122,8 @@ class AVHubertInference:
             if half:
                 del self._model.decoder  # the incremental decoder has its weights
         if packed:
-            pack_linear_layers(network if half else self._model.encoder)  # in bfloat16 the last layer stays float32
-            pack_linear_layers(self._frontend)
+            pack_layers(network if half else self._model.encoder)  # in bfloat16 the last layer stays float32
+            pack_layers(self._frontend)
 
     @classmethod
     def load(

@@ -45,7 +45,7 @@ class AVHubert(LipReader):
     """
 
     name: ClassVar[str] = "avhubert"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2  # 2: sums of convolutions in another order (last digits)
     needs: ClassVar[Needs] = Needs(transcript=True, weights=True)
     views: ClassVar[Mapping[str, str]] = {name: view.id for name, view in VIEWS.items()}
     recipes: ClassVar[Mapping[str, View]] = VIEWS

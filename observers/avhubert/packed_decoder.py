@@ -21,7 +21,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from tlbench.observing.packed_linear import PackedLinear, pack_linear_layers
+from tlbench.observing.pack_layers import pack_layers
+from tlbench.observing.packed_linear import PackedLinear
 
 from .decoder import PAD, Attention, Decoder, DecoderLayer
 
@@ -133,7 +134,7 @@ class _Layer:
         self.unpacked: _Unpacked | None = None
         if dtype == torch.float32:
             self.unpacked = _Unpacked.of(layer.encoder_attn)
-            pack_linear_layers(layer)
+            pack_layers(layer)
         self.words = _Projections(layer.self_attn, dtype)
         self.words_norm = _Norm.of(layer.self_attn_layer_norm, dtype)
         self.video = _Projections(layer.encoder_attn, dtype)

@@ -1,8 +1,8 @@
 """The Conformer for inference: the numbers of :mod:`.model` to rounding, in less time, for several clips at once.
 
 Visual front end: batch normalisation is fused into the convolutions (except the one between the two blocks of a layer,
-whose input is also used as it is), the first layer's 5 frames are channels of a 2-D convolution, memory is
-channels-last, and frames are computed a few at a time, so that intermediate values stay in the processor's cache.
+whose input is also used as it is), memory is channels-last, and frames are computed a few at a time, so that
+intermediate values stay in the processor's cache. First layer: :mod:`tlbench.observing.first_layer`.
 
 Encoder and decoder: the frames of all clips are concatenated, so that matrix products are large and nothing is padded
 or masked (:mod:`tlbench.observing.joined_encoder`); the decoder's attention is computed clip by clip. (The original
@@ -23,15 +23,15 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from tlbench.observing.espnet_layers import Attention, DecoderBlock, positions
+from tlbench.observing.first_layer import AROUND, FirstLayer
 from tlbench.observing.fused_layers import conv2d, fuse, scale_and_shift
 from tlbench.observing.joined_encoder import JoinedBlocks, heads_of, rows_of
 from tlbench.observing.precision import exact_products
+from tlbench.observing.small_maps import SmallMapConv2d
 
 from .model import Decoder, Encoder, ResNetLayer, VisualFrontend
 from .view import MEAN, STD
 
-FRAMES_SEEN = 5  # by the first layer, for each frame
-AROUND = FRAMES_SEEN // 2
 FRAMES_A_PASS = 32  # best of 4, 8, 16, 32, 64 on a CPU
 MAX_PARALLEL_PASSES = 4  # each needs about 100 MB; with more cores a pass gets several
 
@@ -50,13 +50,14 @@ class _FusedLayer(nn.Module):
     between_shift: Tensor
     last_scale: Tensor
 
-    def __init__(self, layer: ResNetLayer) -> None:
+    def __init__(self, layer: ResNetLayer, small_maps: bool) -> None:
         super().__init__()
-        self.first = conv2d(*fuse(layer.conv1a.weight, None, layer.bn1a), layer.stride, 1)
-        self.second = conv2d(layer.conv2a.weight, None, 1, 1)
+        made = SmallMapConv2d if small_maps else conv2d
+        self.first = made(*fuse(layer.conv1a.weight, None, layer.bn1a), layer.stride, 1)
+        self.second = made(layer.conv2a.weight, None, 1, 1)
         self.shortcut = conv2d(layer.downsample.weight, None, layer.stride, 0) if layer.stride > 1 else None
-        self.third = conv2d(*fuse(layer.conv1b.weight, None, layer.bn1b), 1, 1)
-        self.fourth = conv2d(*fuse(layer.conv2b.weight, None, layer.outbnb), 1, 1)
+        self.third = made(*fuse(layer.conv1b.weight, None, layer.bn1b), 1, 1)
+        self.fourth = made(*fuse(layer.conv2b.weight, None, layer.outbnb), 1, 1)
         between_scale, between_shift = scale_and_shift(layer.outbna)
         last_scale, _ = scale_and_shift(layer.outbnb)
         self.register_buffer("between_scale", between_scale.float()[:, None, None])
@@ -77,14 +78,14 @@ class FusedFrontend(nn.Module):
     def __init__(self, frontend: VisualFrontend) -> None:
         super().__init__()
         first, norm = frontend.frontend3D[0], frontend.frontend3D[1]
-        assert isinstance(first, nn.Conv3d)
-        self.first = conv2d(*fuse(first.weight[:, 0], None, norm), 2, 3)
+        self.first = FirstLayer(first, norm)
         resnet = frontend.resnet
-        self.layers = nn.Sequential(*map(_FusedLayer, (resnet.layer1, resnet.layer2, resnet.layer3, resnet.layer4)))
+        layers = (resnet.layer1, resnet.layer2, resnet.layer3, resnet.layer4)
+        self.layers = nn.Sequential(*(_FusedLayer(layer, layer is resnet.layer4) for layer in layers))
 
     def forward(self, clips: Sequence[Tensor]) -> list[Tensor]:
         """Each clip's (T, 112, 112) uint8 crops, on any device, to its (T, 512) features on the network's device."""
-        device = self.first.weight.device
+        device = self.first.device
         with exact_products(device), _workers(device) as workers:
             features = torch.cat(list(workers.map(self._features, _passes(clips))))
         return list(torch.split(features, [len(crops) for crops in clips]))
@@ -92,8 +93,7 @@ class FusedFrontend(nn.Module):
     @torch.inference_mode()  # it holds for the calling thread only, so it is set here
     def _features(self, pieces: Sequence[Piece]) -> Tensor:
         """(n, 512) of all frames of the pieces."""
-        windows = torch.cat([_windows(*piece, self.first.weight.device) for piece in pieces])  # (n, 112, 112, 5)
-        x = self.first(windows.movedim(-1, 1).to(self.first.weight.dtype))  # (n, 64, 56, 56)
+        x = self.first([_with_neighbours(*piece, self.first.device) for piece in pieces])  # (n, 64, 56, 56)
         x = F.max_pool2d(x, 3, 2, 1).relu_()
         return self.layers(x).mean(dim=(2, 3))  # type: ignore[no-any-return]
 
@@ -127,12 +127,12 @@ def _passes(clips: Sequence[Tensor]) -> Iterator[list[Piece]]:
         yield waiting
 
 
-def _windows(crops: Tensor, start: int, stop: int, device: torch.device) -> Tensor:
-    """(stop - start, 112, 112, 5): the 5 frames around each frame, zeros (after normalising) outside the clip."""
+def _with_neighbours(crops: Tensor, start: int, stop: int, device: torch.device) -> Tensor:
+    """(stop - start + 4, 112, 112): the frames and their neighbours, zeros (after normalising) outside the clip."""
     first, last = max(0, start - AROUND), min(len(crops), stop + AROUND)
     around = normalise(crops[first:last].to(device))
     before, after = first - (start - AROUND), stop + AROUND - last
-    return F.pad(around, (0, 0, 0, 0, before, after)).unfold(0, FRAMES_SEEN, 1)
+    return F.pad(around, (0, 0, 0, 0, before, after))
 
 
 class JoinedEncoder(nn.Module):

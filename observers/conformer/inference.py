@@ -16,7 +16,7 @@ from tlbench.media.views import View
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.lip_reader import Crops, read_together
 from tlbench.observing.observer import ClipChunk, ClipState
-from tlbench.observing.packed_linear import pack_linear_layers
+from tlbench.observing.pack_layers import pack_layers
 from tlbench.observing.precision import to_half
 
 from .decode import beam_search, ctc_greedy, teacher_forced_logits
@@ -113,8 +113,8 @@ class ConformerInference:
             for network in (self._frontend, self._encoder, self._decoder):
                 to_half(network, whole=[model.decoder.output_layer])
         if packed:
-            for part in (self._encoder, self._decoder):
-                pack_linear_layers(part, whole=[model.decoder.output_layer])
+            for part in (self._frontend, self._encoder, self._decoder):
+                pack_layers(part, whole=[model.decoder.output_layer])
 
     def start_clip(self, clip: Clip) -> ConformerClipState:
         """The state of a new clip. Raises ClipError as :class:`ConformerStart`."""

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from tlbench.checkpoints.package import Package
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.observing.evidence import Evidence
+from tlbench.observing.first_layer import AROUND, FRAMES_SEEN
 from tlbench.training.augment import augment, mask_spans
 from tlbench.training.trainable import (
     NO_LABEL,
@@ -43,7 +44,6 @@ from tlbench.training.trainable import (
 
 from .checkpoint import FORMAT, OBSERVER
 from .dims import PUBLISHED, Dims
-from .fast_model import AROUND, FRAMES_SEEN
 from .inference import ConformerInference
 from .model import POSITIONS, ConformerModel, VisualFrontend, pad_features
 from .tokenizer import BLANK, EOS, ids_of, required_frames

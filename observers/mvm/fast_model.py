@@ -1,8 +1,8 @@
 """MVM for inference: the logits of :class:`.model.MVMModel` to rounding, in less time.
 
 Batch normalisation is fused into the convolutions, except the one before each block, because the convolution after it
-pads with zeros. The first layer's 5 frames are channels of a 2-D convolution. Memory is channels-last. The contribution
-of each memory slot to the output is computed once.
+pads with zeros. Memory is channels-last. The contribution of each memory slot to the output is computed once. First
+layer: :mod:`tlbench.observing.first_layer`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from tlbench.observing.first_layer import AROUND, FirstLayer
 from tlbench.observing.fused_layers import conv2d, fuse, linear, scale_and_shift
 from tlbench.observing.precision import exact_products
+from tlbench.observing.small_maps import SmallMapConv2d
 
 from .model import (
     RADIUS,
@@ -24,9 +26,6 @@ from .model import (
     VisualFrontend,
 )
 
-FRAMES_SEEN = 5  # by the first layer, for each frame
-_FIRST_CHANNELS = 8  # FRAMES_SEEN of them are used: 8 channels are a third faster than 5
-
 
 class _Block(nn.Module):
     """A :class:`.model.ResidualBlock`."""
@@ -35,7 +34,7 @@ class _Block(nn.Module):
     shift: Tensor
     slope: Tensor
 
-    def __init__(self, block: ResidualBlock) -> None:
+    def __init__(self, block: ResidualBlock, small_maps: bool) -> None:
         super().__init__()
         before, first, norm, prelu, second, after = block.res_layer
         assert isinstance(first, nn.Conv2d)
@@ -46,8 +45,9 @@ class _Block(nn.Module):
         self.register_buffer("shift", shift.float()[:, None, None])
         self.register_buffer("slope", prelu.weight.clone())
         stride = second.stride[0]
-        self.first = conv2d(*fuse(first.weight, None, norm), 1, 1)
-        self.second = conv2d(*fuse(second.weight, None, after), stride, 1)
+        made = SmallMapConv2d if small_maps else conv2d
+        self.first = (conv2d if stride > 1 else made)(*fuse(first.weight, None, norm), 1, 1)  # before the stride
+        self.second = made(*fuse(second.weight, None, after), stride, 1)
         self.shortcut: nn.Conv2d | None = None
         if block.shortcut_layer is not None:
             convolution, norm = block.shortcut_layer
@@ -68,14 +68,14 @@ class FusedFrontend(nn.Module):
     def __init__(self, front: VisualFrontend) -> None:
         super().__init__()
         first, norm, prelu, _ = front.frontend
-        assert isinstance(first, nn.Conv3d)
         assert isinstance(prelu, nn.PReLU)
-        kernel = F.pad(first.weight[:, 0], (0, 0, 0, 0, 0, _FIRST_CHANNELS - FRAMES_SEEN))
-        self.first = conv2d(*fuse(kernel, None, norm), 2, 3)
+        self.first = FirstLayer(first, norm)
         self.register_buffer("slope", prelu.weight.clone())
         resnet = front.resnet
         pairs = (resnet.layer1, resnet.layer2, resnet.layer3, resnet.layer4)
-        self.blocks = nn.Sequential(*(_Block(block) for pair in pairs for block in pair))  # type: ignore[arg-type]
+        self.blocks = nn.Sequential(
+            *(_Block(block, pair is resnet.layer4) for pair in pairs for block in pair)  # type: ignore[arg-type]
+        )
         norm, _, _, last, self.norm = resnet.out_layer
         assert isinstance(last, nn.Linear)
         scale, shift = scale_and_shift(norm)
@@ -94,10 +94,7 @@ class FusedFrontend(nn.Module):
 
     def _first_layer(self, clip: Tensor) -> Tensor:
         """(T, 112, 112) to (T, 64, 28, 28)."""
-        around = FRAMES_SEEN // 2
-        windows = clip.new_zeros(*clip.shape, _FIRST_CHANNELS)
-        windows[..., :FRAMES_SEEN] = F.pad(clip, (0, 0, 0, 0, around, around)).unfold(0, FRAMES_SEEN, 1)
-        x = F.prelu(self.first(windows.movedim(-1, 1)), self.slope)  # (T, 64, 56, 56)
+        x = F.prelu(self.first([F.pad(clip, (0, 0, 0, 0, AROUND, AROUND))]), self.slope)  # (T, 64, 56, 56)
         return F.max_pool2d(x, 3, 2, 1)
 
 

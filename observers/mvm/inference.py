@@ -15,7 +15,7 @@ from tlbench.media.views import View
 from tlbench.observing.evidence import Evidence, Value
 from tlbench.observing.lip_reader import Crops, read_together
 from tlbench.observing.observer import ClipChunk, ClipState
-from tlbench.observing.packed_linear import pack_linear_layers
+from tlbench.observing.pack_layers import pack_layers
 from tlbench.observing.precision import HALF, to_half
 
 from .decode import predict, predict_both
@@ -102,7 +102,7 @@ class MVMInference:
         if half:
             to_half(net, whole=[net.output])
         if packed:
-            pack_linear_layers(net, whole=[net.output])
+            pack_layers(net, whole=[net.output])
         self._net = net.to(device)
         self._dtype = HALF if half else torch.float32
         self._words = words

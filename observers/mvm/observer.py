@@ -39,7 +39,7 @@ class MVM(LipReader):
     """
 
     name: ClassVar[str] = "mvm"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2  # 2: sums of convolutions in another order (last digits)
     needs: ClassVar[Needs] = Needs(word=True, weights=True)
     views: ClassVar[Mapping[str, str]] = {name: view.id for name, view in VIEWS.items()}
     recipes: ClassVar[Mapping[str, View]] = VIEWS

@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from tlbench.checkpoints.package import Package
 from tlbench.errors import ClipError, TlbenchError, quoted
 from tlbench.observing.evidence import Evidence
+from tlbench.observing.first_layer import AROUND, FRAMES_SEEN
 from tlbench.training.augment import augment, mask_spans, normalise
 from tlbench.training.trainable import (
     NO_LABEL,
@@ -47,7 +48,7 @@ from tlbench.training.trainable import (
 
 from .checkpoint import OBSERVER, network_of
 from .dims import PUBLISHED, Dims
-from .fast_model import FRAMES_SEEN, FastMVM
+from .fast_model import FastMVM
 from .inference import MVMInference, pad_crops
 from .mel import mel_spectrogram
 from .model import FRAMES, RADIUS, Memory, MVMModel, VisualFrontend
@@ -184,8 +185,7 @@ def frontend_features(front: VisualFrontend, pictures: Tensor) -> Tensor:
     assert isinstance(convolution, nn.Conv3d)
     assert isinstance(norm, nn.BatchNorm3d)
     assert norm.momentum is not None
-    around = FRAMES_SEEN // 2
-    windows = F.pad(pictures, (0, 0, 0, 0, around, around)).unfold(1, FRAMES_SEEN, 1)  # (B, T, side, side, 5)
+    windows = F.pad(pictures, (0, 0, 0, 0, AROUND, AROUND)).unfold(1, FRAMES_SEEN, 1)  # (B, T, side, side, 5)
     x = windows.flatten(0, 1).movedim(-1, 1)
     x = F.conv2d(x, convolution.weight[:, 0], None, convolution.stride[1:], convolution.padding[1:])
     x = F.batch_norm(

@@ -21,7 +21,7 @@ from tlbench.observers.conformer.tokenizer import EOS, IDS, ids_of, required_fra
 from tlbench.observers.conformer.view import VIEWS
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.observer import ClipChunk
-from tlbench.observing.packed_linear import pack_linear_layers
+from tlbench.observing.pack_layers import pack_layers
 
 GOLDEN = Path(__file__).with_name("conformer")
 CLIPS = Path(__file__).with_name("clips")
@@ -109,7 +109,7 @@ def test_clips_joined_equal_the_original_on_each_alone(formula: dict[str, np.nda
     encoder, decoder = JoinedEncoder(model.encoder), JoinedDecoder(model.decoder)
     if packed:
         for part in (encoder, decoder):
-            pack_linear_layers(part, whole=[model.decoder.output_layer])
+            pack_layers(part, whole=[model.decoder.output_layer])
     encoded = encoder(features)
     prefixes = [torch.tensor([EOS, *formula[f"{case}_ys"][0]]) for case in SINGLE]
     logits = decoder.teacher_forced(prefixes, decoder.memory(encoded))

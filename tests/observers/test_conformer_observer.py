@@ -183,7 +183,7 @@ def test_views_have_ids_and_recipes() -> None:
     }
     assert Conformer.default_view in Conformer.views
     assert Conformer.recipe("face-framed").steps[1:] == Conformer.recipe("lrs2-112").steps
-    assert Conformer.identity(("lrs2-112",), "ab", ("free",)) == "conformer@1[conformer-lrs2-112@1]+freeab"
+    assert Conformer.identity(("lrs2-112",), "ab", ("free",)) == "conformer@2[conformer-lrs2-112@1]+freeab"
 
 
 def test_without_weights_the_way_to_them_is_named() -> None:

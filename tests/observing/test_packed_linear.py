@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from tlbench.observing.packed_linear import PackedLinear, can_pack, pack_linear_layers
+from tlbench.observing.pack_layers import pack_layers
+from tlbench.observing.packed_linear import PackedLinear, can_pack
 
 pytestmark = pytest.mark.skipif(not can_pack(), reason="this torch has no oneDNN")
 
@@ -49,6 +50,6 @@ def test_only_the_layers_that_should_stay_whole_keep_their_weights() -> None:
     network.requires_grad_(False)
     x = torch.randn(3, 8)
     before = network(x)
-    pack_linear_layers(network, whole=[network[2]])
+    pack_layers(network, whole=[network[2]])
     assert {name for name, _ in network.named_parameters()} == {"2.weight", "2.bias"}
     np.testing.assert_allclose(network(x), before, rtol=1e-5, atol=1e-5)

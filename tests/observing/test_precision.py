@@ -239,7 +239,7 @@ def test_precision_is_part_of_what_an_observer_is() -> None:
         for packed in (False, True)
     ]
     assert len(set(ways)) == 4
-    assert ways[0] == "avhubert@1[avhubert-lrs2-center@1]aa"  # evidence of runs before packed weights is still found
+    assert ways[0] == "avhubert@2[avhubert-lrs2-center@1]aa"
 
 
 @pytest.mark.parametrize("half", [False, True])

@@ -1,8 +1,8 @@
 """The visual front end of AV-HuBERT and auto_avsr for inference: the features of the plain one to rounding, faster.
 
-A convolution over 5 frames, then a ResNet-18 for each frame. Batch normalisation is fused into the convolutions, the
-first layer's 5 frames are channels of a 2-D convolution, memory is channels-last, and frames are computed a few at a
-time, so that intermediate values stay in the processor's cache.
+A convolution over 5 frames (:mod:`tlbench.observing.first_layer`), then a ResNet-18 for each frame. Batch normalisation
+is fused into the convolutions, memory is channels-last, and frames are computed a few at a time, so that intermediate
+values stay in the processor's cache.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from tlbench.observing.first_layer import AROUND, FirstLayer
 from tlbench.observing.fused_layers import conv2d, fuse
+from tlbench.observing.small_maps import SmallMapConv2d
 
-FRAMES_SEEN = 5  # by the first layer, for each frame
-_FIRST_CHANNELS = 8  # FRAMES_SEEN of them are used: oneDNN is a third faster with 8 channels than with 5
 FRAMES_A_PASS = 32
+LAST_STAGE = 2  # blocks, whose maps have few pixels
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,13 @@ class BlockParts:
 
 
 class _Block(nn.Module):
-    def __init__(self, parts: BlockParts) -> None:
+    def __init__(self, parts: BlockParts, small_maps: bool) -> None:
         super().__init__()
+        made = SmallMapConv2d if small_maps else conv2d
         (first, second), (first_norm, second_norm) = parts.convolutions, parts.norms
         stride = first.stride[0]
-        self.first = conv2d(*fuse(first.weight, None, first_norm), stride, 1)
-        self.second = conv2d(*fuse(second.weight, None, second_norm), 1, 1)
+        self.first = made(*fuse(first.weight, None, first_norm), stride, 1)
+        self.second = made(*fuse(second.weight, None, second_norm), 1, 1)
         self.shortcut: nn.Conv2d | None = None
         if parts.downsample is not None:
             convolution, norm = parts.downsample
@@ -64,28 +66,22 @@ class FusedTrunk(nn.Module):
 
     def __init__(self, first: nn.Module, norm: nn.Module, activation: nn.Module, blocks: Sequence[BlockParts]) -> None:
         super().__init__()
-        assert isinstance(first, nn.Conv3d)
-        kernel = F.pad(first.weight[:, 0], (0, 0, 0, 0, 0, _FIRST_CHANNELS - FRAMES_SEEN))
-        self.first = conv2d(*fuse(kernel, None, norm), 2, 3)
+        self.first = FirstLayer(first, norm)
         self.activation = activation
-        self.blocks = nn.Sequential(*map(_Block, blocks))
+        small_maps = len(blocks) - LAST_STAGE
+        self.blocks = nn.Sequential(*(_Block(parts, place >= small_maps) for place, parts in enumerate(blocks)))
 
     @torch.inference_mode()
     def forward(self, clip: Tensor) -> Tensor:
         """(T, H, W) normalised crops to (T, 8 width)."""
-        around = FRAMES_SEEN // 2
-        padded = F.pad(clip, (0, 0, 0, 0, around, around))
+        padded = F.pad(clip, (0, 0, 0, 0, AROUND, AROUND))
         passes = [
-            self._pass(padded[start : start + FRAMES_A_PASS + 2 * around])
+            self._pass(padded[start : start + FRAMES_A_PASS + 2 * AROUND])
             for start in range(0, len(clip), FRAMES_A_PASS)
         ]
         return torch.cat(passes)
 
     def _pass(self, frames: Tensor) -> Tensor:
         """(n + 4, H, W) to the (n, 8 width) features of all but the first and last two frames."""
-        count = len(frames) - FRAMES_SEEN + 1
-        windows = frames.new_zeros(count, *frames.shape[1:], _FIRST_CHANNELS)
-        windows[..., :FRAMES_SEEN] = frames.unfold(0, FRAMES_SEEN, 1)
-        x = self.activation(self.first(windows.movedim(-1, 1)))
-        x = F.max_pool2d(x, 3, 2, 1)
+        x = F.max_pool2d(self.activation(self.first([frames])), 3, 2, 1)
         return self.blocks(x).mean(dim=(2, 3))  # type: ignore[no-any-return]

@@ -9,8 +9,6 @@ mkldnn_fusion.py). Results differ from torch's by rounding only; which of the tw
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
@@ -74,14 +72,3 @@ class PackedLinear(nn.Module):
     def _activated(self, x: Tensor, activation: str, algorithm: str = "") -> Tensor:
         made: Tensor = torch.ops.mkldnn._linear_pointwise(x, self._weight, self._bias, activation, [], algorithm)
         return made
-
-
-def pack_linear_layers(network: nn.Module, whole: Sequence[nn.Module] = ()) -> None:
-    """Replace the linear layers of a network but those in ``whole``, in place.
-
-    Their own weights are dropped, so memory does not double; nothing can read ``weight`` of such a layer any more.
-    """
-    for parent in list(network.modules()):
-        for name, child in list(parent.named_children()):
-            if type(child) is nn.Linear and child not in whole:
-                setattr(parent, name, PackedLinear.of(child))
