@@ -32,8 +32,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.precision import CLIPS, SAID, Subject, answers, avhubert, conformer, mvm, watched
+from benchmarks.column_networks import passes
+from benchmarks.precision import CLIPS, SAID, Subject, answers, autoavsr, avhubert, conformer, mvm, watched
 from tests.factories.conformer_factory import formula_model as conformer_model
+from tests.golden import test_autoavsr as autoavsr_goldens
 from tests.golden import test_avhubert_beam as beam
 from tests.golden import test_avhubert_encoder as encoder
 from tests.golden import test_conformer as conformer_goldens
@@ -43,6 +45,7 @@ from tests.golden.formula import fill
 from tlbench.datasets.clip import Clip
 from tlbench.media.audio import read_audio
 from tlbench.media.video_reader import VideoReader
+from tlbench.observers.autoavsr.fast_model import ClipEncoder
 from tlbench.observers.conformer.fast_model import JoinedDecoder, JoinedEncoder
 from tlbench.observers.conformer.tokenizer import EOS
 from tlbench.observers.mvm.fast_model import FastMVM
@@ -128,6 +131,26 @@ def avhubert_parity(device: torch.device) -> Outcome:
     return _outcome(errors, counts)
 
 
+def autoavsr_parity(device: torch.device) -> Outcome:
+    """Encodings of the tiny network, and all its beam searches: the hypotheses that rounding does not change."""
+    golden = dict(np.load(autoavsr_goldens.GOLDEN / "forward_tiny.npz"))
+    encode = ClipEncoder(autoavsr_goldens.network(autoavsr_goldens.TINY)).eval().to(device)
+    (whole, _), (two, _) = autoavsr_goldens.clips(21, [20]), autoavsr_goldens.clips(22, [20, 13])
+    errors = [
+        relative_error(encode(whole[0, :, 0].to(device))[None], golden["one_encoder"]),
+        relative_error(encode(two[1, :13, 0].to(device))[None], golden["alone13_encoder"]),
+    ]
+    recorded = np.load(autoavsr_goldens.GOLDEN / "beam_tiny.npz")
+    cases = autoavsr_goldens.SEARCHES
+    found = autoavsr_goldens.Searches(autoavsr_goldens.TINY, device=device).run(cases)
+    counts = []
+    for name, hypotheses in found.items():
+        expected = autoavsr_goldens.comparable(name, cases[name], recorded)
+        for ours, theirs in zip(hypotheses, expected, strict=False):  # the original recorded the best five
+            counts.append(same(ours.tokens.numpy(), np.asarray(theirs)))
+    return _outcome(errors, counts)
+
+
 def conformer_parity(device: torch.device) -> Outcome:
     """Encoded frames, logits and the characters they stand for, of recorded features."""
     golden = dict(np.load(conformer_goldens.GOLDEN / "formula.npz"))
@@ -203,6 +226,7 @@ def _outcome(errors: list[float], counts: list[tuple[int, int]]) -> Outcome:
 
 PARITY: dict[str, Callable[[torch.device], Outcome]] = {
     "avhubert": avhubert_parity,
+    "autoavsr": autoavsr_parity,
     "conformer": conformer_parity,
     "mvm": mvm_parity,
     "syncnet": syncnet_parity,
@@ -213,6 +237,7 @@ def readers(size: str) -> dict[str, Subject]:
     """The observers with tokens, characters or words."""
     return {
         "avhubert": Subject(avhubert(size), "tokens"),
+        "autoavsr": Subject(autoavsr(size), "tokens"),
         "conformer": Subject(conformer, "forced_ids"),
         "mvm": Subject(mvm, "predicted"),
     }
@@ -257,7 +282,11 @@ def throughput(
         observer.compute([state])
         each.append(clock() - started)
     rate = 1 / float(np.median(each))
-    yield "syncnet", "float32", rate, rate * count, feeding_rate(read_frames, seconds)
+    fed = feeding_rate(read_frames, seconds)
+    yield "syncnet", "float32", rate, rate * count, fed
+    for job in passes(device):  # a clip of them has the same number of frames
+        rate = job.frames / timed(job.run, seconds, device)
+        yield job.network, "float32", rate / frames, rate, fed
 
 
 def feeding_rate(feed: Callable[[Clip], object], seconds: float) -> float:

@@ -1,6 +1,6 @@
-"""What half precision changes: which of AV-HuBERT's tokens, the Conformer's characters and MVM's words become others.
+"""What half precision changes: tokens of AV-HuBERT and auto_avsr, characters of the Conformer, and words of MVM.
 
-    python -m benchmarks.precision [--folder CLIPS] [--size small|base] [--readers avhubert,conformer,mvm]
+    python -m benchmarks.precision [--folder CLIPS] [--size small|base] [--readers avhubert,autoavsr,conformer,mvm]
                                    [--frames N] [--device cpu|cuda]
 
 Reads real clips twice, in float32 and in bfloat16, by networks whose weights are made by the formula of the golden
@@ -17,14 +17,23 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
 import torch
 
 from tests.factories.observer_weights import TINY
+from tests.golden.autoavsr_inputs import lively
 from tests.golden.formula import fill
 from tlbench.datasets.clip import Clip
 from tlbench.media.video_reader import FrameChunk, VideoReader
+from tlbench.media.views import View
 from tlbench.metrics.text import distance
+from tlbench.observers.autoavsr.dims import PUBLISHED as AUTOAVSR
+from tlbench.observers.autoavsr.dims import Dims as AutoAVSRDims
+from tlbench.observers.autoavsr.inference import AutoAVSRInference
+from tlbench.observers.autoavsr.model import AutoAVSRModel
+from tlbench.observers.autoavsr.tokens import Tokens, published_tokens
+from tlbench.observers.autoavsr.view import READ
 from tlbench.observers.avhubert.dictionary import Dictionary
 from tlbench.observers.avhubert.dims import Dims
 from tlbench.observers.avhubert.inference import AVHubertInference
@@ -40,6 +49,7 @@ from tlbench.observers.mvm.view import VIEWS as MVM_VIEWS
 from tlbench.observing.evidence import Evidence
 from tlbench.observing.observer import ClipChunk, ClipState
 
+MIDDLE = View("middle", 1, READ, ((160, 160),))  # of a golden clip, for auto_avsr: without a search for landmarks
 CLIPS = Path(__file__).parents[1] / "tests" / "golden" / "clips"
 SAID = "PUT RED AT T FOUR NOW"
 SIZES = {
@@ -58,12 +68,14 @@ SIZES = {
     ),
 }
 
+Reader: TypeAlias = AutoAVSRInference | AVHubertInference | ConformerInference | MVMInference
+
 
 @dataclass(frozen=True)
 class Subject:
     """One reader: how to build it, how to begin with a clip, and which of its findings are its answer."""
 
-    build: Callable[[torch.device, bool], AVHubertInference | ConformerInference | MVMInference]
+    build: Callable[[torch.device, bool], Reader]
     answer: str
 
 
@@ -85,6 +97,24 @@ def avhubert(size: str) -> Callable[[torch.device, bool], AVHubertInference]:
     return build
 
 
+def autoavsr(size: str) -> Callable[[torch.device, bool], AutoAVSRInference]:
+    """The published network, or a tiny one. With the formula's weights as they are it would say one token."""
+    tokens = published_tokens()
+    dims = AUTOAVSR
+    if size == "small":
+        dims = AutoAVSRDims(width=64, heads=4, hidden=128, encoder_blocks=2, decoder_blocks=2, vocabulary=100)
+        tokens = Tokens(tokens.units[: dims.vocabulary - 2], tokens.pieces)
+
+    def build(device: torch.device, half: bool) -> AutoAVSRInference:
+        model = AutoAVSRModel(dims)
+        state = model.state_dict()
+        fill(state)
+        lively(state, embed=3.0, out=12.0, resid=2.0, q=16.0, ctc=15.0, blank=2.0, proj=8.0)  # one of the goldens'
+        return AutoAVSRInference(model, tokens, MIDDLE, device, ["beam"], half=half)
+
+    return build
+
+
 def conformer(device: torch.device, half: bool) -> ConformerInference:
     model = ConformerModel()
     fill(model.state_dict())
@@ -97,14 +127,14 @@ def mvm(device: torch.device, half: bool) -> MVMInference:
     return MVMInference(FastMVM(model.eval()), MVM_VIEWS["lrw"], device, half=half)
 
 
-def watched(reader: AVHubertInference | ConformerInference | MVMInference, clip: Clip, frames: int) -> ClipState:
+def watched(reader: Reader, clip: Clip, frames: int) -> ClipState:
     state: ClipState
     if isinstance(reader, MVMInference):
         state = reader.start(replace(clip, word="ABOUT"), None)
-    elif isinstance(reader, ConformerInference):
-        state = reader.start_clip(clip)
-    else:
+    elif isinstance(reader, AVHubertInference):
         state = reader.start_clip(clip, None)
+    else:
+        state = reader.start_clip(clip)
     assert clip.generated is not None
     seen = [frame for run in VideoReader(clip.generated, 0).frames() for frame in run.native][:frames]
     state.update(ClipChunk(FrameChunk(0, tuple(seen))))
@@ -125,12 +155,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, default=CLIPS)
     parser.add_argument("--size", choices=list(SIZES), default="small", help="of AV-HuBERT")
-    parser.add_argument("--readers", default="avhubert,conformer,mvm")
+    parser.add_argument("--readers", default="avhubert,autoavsr,conformer,mvm")
     parser.add_argument("--frames", type=int, default=25)
     parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
     subjects = {
         "avhubert": Subject(avhubert(arguments.size), "tokens"),
+        "autoavsr": Subject(autoavsr(arguments.size), "tokens"),
         "conformer": Subject(conformer, "forced_ids"),
         "mvm": Subject(mvm, "predicted"),
     }

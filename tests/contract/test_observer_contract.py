@@ -52,8 +52,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def shows(folder: Path) -> list[Show]:
+    return shows_of(folder, 8, 22)
+
+
+def shows_of(folder: Path, *counts: int) -> list[Show]:
+    """Clips of so many frames."""
     made = []
-    for seed, count in enumerate((8, 22)):
+    for seed, count in enumerate(counts):
         file = folder / f"g{seed}.mp4"
         generated = frames_of(file, count, seed)
         reference = frames_of(folder / f"r{seed}.mp4", count + seed - 1, seed + 10)

@@ -1,31 +1,41 @@
-"""A GPU that is none: its tensors say that they are on ``cuda``, are refused where a GPU refuses them, and are computed
-by the CPU.
+"""A GPU that is none: its tensors say that they are on another device, are refused where a GPU refuses them, and are
+computed by the CPU.
 
 Where no GPU is, this shows what else would only come out on one: a tensor that is made on the CPU within a network, a
 result that is read without being copied back. It knows nothing of a GPU's numbers, memory and speed.
 
-    with PretendedGPU():
-        network.to(GPU)(pictures.to(GPU)).cpu()
+    device = pretended_gpu()
+    network.to(device)(pictures.to(device)).cpu()
 
 What it refuses is what CUDA refuses: an operation on tensors of both devices, but for numbers (tensors without
 dimensions) of the CPU and for an index on the CPU into a tensor of the GPU; copies are what takes one to the other.
+The device is torch's own place for one that a program brings along (``torch.utils.backend_registration``): with the
+name ``cuda`` a torch that was built without CUDA ends the process when gradients are wanted.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils import backend_registration
 from torch.utils._pytree import tree_iter, tree_map
 
-GPU = torch.device("cuda", 0)
+if not hasattr(backend_registration, "_setup_privateuseone_for_python_backend"):
+    pytest.skip("this torch has no place for a device that a program brings along", allow_module_level=True)
+
+NAME = "pretended"
 CPU = torch.device("cpu")
 ATEN = torch.ops.aten
 COPIES = {ATEN._to_copy.default, ATEN.copy_.default}  # from either device to the other
 INDEXED = {ATEN.index.Tensor, ATEN.index_put_.default, ATEN.index_put.default, ATEN._index_put_impl_.default}
+# The others fill one that has its size already. These would make an empty one and resize it.
+MADE_THERE = ("empty.memory_format", "empty_strided", "arange", "arange.start", "arange.start_step", "eye", "randperm")
 
 
 class OnGPU(Tensor):
@@ -35,14 +45,14 @@ class OnGPU(Tensor):
 
     @staticmethod
     def __new__(cls, inner: Tensor) -> OnGPU:
-        made = torch.Tensor._make_wrapper_subclass(
+        made: OnGPU = torch.Tensor._make_wrapper_subclass(
             cls,
             inner.size(),
             strides=inner.stride(),
             storage_offset=inner.storage_offset(),
             dtype=inner.dtype,
             layout=inner.layout,
-            device=GPU,
+            device=torch.device(NAME, 0),
             requires_grad=False,
         )
         made.inner = inner
@@ -50,6 +60,9 @@ class OnGPU(Tensor):
 
     def __repr__(self, *, tensor_contents: object = None) -> str:
         return f"OnGPU({self.inner})"
+
+    def tolist(self) -> object:
+        return self.inner.tolist()
 
     @classmethod
     def __torch_dispatch__(
@@ -62,33 +75,74 @@ class OnGPU(Tensor):
         return _computed(function, args, dict(kwargs or {}))
 
 
-class PretendedGPU(TorchDispatchMode):
-    """While it is entered, tensors can be made on and taken to the GPU."""
+class _Backend(backend_registration._DummyBackendModule):  # type: ignore[misc]
+    def get_amp_supported_dtype(self) -> list[torch.dtype]:
+        return [torch.bfloat16]
 
-    _mode_key = torch._C._TorchDispatchModeKey.FAKE  # so torch does not look for a driver
 
-    def __torch_dispatch__(
-        self,
-        function: Any,
-        types: Sequence[type],
-        args: Sequence[object] = (),
-        kwargs: Mapping[str, object] | None = None,
-    ) -> object:
-        return _computed(function, args, dict(kwargs or {}))
+class _Hook(backend_registration._DummyPrivateUse1Hook):  # type: ignore[misc]
+    def is_available(self) -> bool:
+        return False  # else other tests would have an accelerator, and pin memory for it
+
+
+@cache
+def pretended_gpu() -> torch.device:
+    """The device, which torch knows from now on, and can make tensors on.
+
+    A test that wants gradients calls this as its module is imported: what computes them asks for the devices once, when
+    it is first used.
+    """
+    backend_registration._setup_privateuseone_for_python_backend(NAME, _Backend(), _Hook())
+    library = torch.library.Library("aten", "IMPL")
+    for name in MADE_THERE:
+        packet, overload = (*name.split("."), "default")[:2]
+        library.impl(name, _made_by(getattr(getattr(ATEN, packet), overload)), "PrivateUse1")
+    library.impl("_copy_from", _copied, "PrivateUse1")  # of torch.tensor, which asks no subclass
+    _kept.append(library)
+    return torch.device(NAME, 0)
+
+
+_kept: list[torch.library.Library] = []  # a library that is forgotten takes its functions back
+
+
+def _made_by(function: Any) -> Any:
+    def made(*args: object, **kwargs: object) -> Tensor:
+        return OnGPU(function(*args, **{**kwargs, "device": CPU, "pin_memory": False}))
+
+    return made
+
+
+def _copied(source: Tensor, target: Tensor, non_blocking: bool = False) -> Tensor:
+    for one in (source, target):
+        assert isinstance(one, OnGPU) == (one.device.type == NAME)
+    _inner(target).copy_(_inner(source))
+    return target
+
+
+@pytest.fixture
+def no_inference_mode(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``torch.inference_mode`` only turns gradients off: it has no place for tensors like these."""
+
+    def without_gradients(mode: bool) -> AbstractContextManager[None]:
+        return torch.no_grad() if mode else nullcontext()
+
+    monkeypatch.setattr(torch._C, "_InferenceMode", without_gradients)
 
 
 def _computed(function: Any, args: Sequence[object], kwargs: dict[str, object]) -> object:
     tensors = list(_tensors((args, kwargs)))
-    on_gpu = any(isinstance(one, OnGPU) for one in tensors)
-    if on_gpu and function not in COPIES:
+    on_gpu = True
+    if function not in COPIES:
         _refuse_mixed(function, args, tensors)
     if kwargs.get("device") is not None:
-        on_gpu = torch.device(kwargs["device"]).type == GPU.type  # type: ignore[arg-type]
+        on_gpu = torch.device(kwargs["device"]).type == NAME  # type: ignore[arg-type]
         kwargs["device"] = CPU
     kwargs.pop("pin_memory", None)
     found = function(*tree_map(_inner, args), **tree_map(_inner, kwargs))
     written = _written(function, args, kwargs)
-    if written is not None:
+    if isinstance(written, OnGPU):
+        if written.shape != written.inner.shape:
+            raise NotImplementedError(f"{function} resizes a tensor; name what makes it in MADE_THERE")
         return written
     return tree_map(lambda one: OnGPU(one) if isinstance(one, Tensor) else one, found) if on_gpu else found
 
@@ -107,7 +161,7 @@ def _tensors(tree: object) -> Iterator[Tensor]:
     return (one for one in tree_iter(tree) if isinstance(one, Tensor))
 
 
-def _inner(one: object) -> object:
+def _inner(one: Any) -> Any:
     return one.inner if isinstance(one, OnGPU) else one
 
 

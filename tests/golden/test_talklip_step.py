@@ -129,7 +129,7 @@ def take_step(size: str, *, train_audio: bool = False, audio_features: Tensor | 
     for name, learns in train_step.networks.items():
         watch(name, learns)
     torch.manual_seed(SEED)
-    losses = train_step([golden_batch()])
+    losses = train_step([golden_batch().to(fabric.device)])
     after = {name: learns.state_dict() for name, learns in train_step.networks.items()}
     return Step(losses, train_step.generated, train_step.projected, expert, gradients, after)
 

@@ -56,6 +56,8 @@ WEIGHT_TOLERANCE = 1e-6  # a hundredth of the learning rate
 FLIPPED_MOST = 0.005  # of the weights of a tensor, or one of them
 LARGEST_FLIP = 2.1e-4  # twice the learning rate
 
+CPU = torch.device("cpu")
+
 
 @dataclass(frozen=True)
 class Step:
@@ -82,7 +84,7 @@ def filled_step() -> Wav2LipStep:
     return Wav2LipStep(*networks, Wav2LipLoss(), OptimConfig(), Fabric(accelerator="cpu"))
 
 
-def take_step(*, use_expert: bool) -> Step:
+def take_step(*, use_expert: bool, device: torch.device = CPU) -> Step:
     step = filled_step()
     step.set_stage(train_audio=True, use_expert=use_expert)
     gradients: dict[str, dict[str, Tensor]] = {}
@@ -96,7 +98,7 @@ def take_step(*, use_expert: bool) -> Step:
 
     for name, network in step.networks.items():
         watch(name, network)
-    losses = step([batch()])
+    losses = step([batch().to(device)])
     return Step(losses, gradients, {name: network.state_dict() for name, network in step.networks.items()})
 
 
