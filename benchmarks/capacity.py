@@ -54,7 +54,13 @@ class TestSet:
         return round(self.decoding_ms * cores_a_gpu / self.network_ms)
 
 
-LRS2 = TestSet("LRS2", 1_243, 45_000, ("AV-HuBERT base", "auto_avsr", "Conformer", "SyncNet"), DECODING_MS + PSNR_SSIM_MS + FACES_MS)
+LRS2 = TestSet(
+    "LRS2",
+    1_243,
+    45_000,
+    ("AV-HuBERT base", "auto_avsr", "Conformer", "SyncNet"),
+    DECODING_MS + PSNR_SSIM_MS + FACES_MS,
+)
 LRW = TestSet("LRW", 25_000, 725_000, ("MVM", "SyncNet"), DECODING_MS + PSNR_SSIM_MS)  # its face box is fixed
 
 

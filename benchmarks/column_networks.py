@@ -27,8 +27,7 @@ from tlbench.observers.i3d.model import I3DModel
 from tlbench.observers.identity.arcface.dims import Dims as ArcFaceDims
 from tlbench.observers.identity.arcface.embedding import FACES_A_PASS as ARCFACES_A_PASS
 from tlbench.observers.identity.arcface.model import ArcFaceNetwork
-from tlbench.observers.identity.embedding import FACES_A_PASS
-from tlbench.observers.identity.likeness import DIMENSIONS
+from tlbench.observers.identity.embedding import FACES_A_PASS, passes_of
 from tlbench.observers.identity.model import FaceNetwork
 from tlbench.observers.inception.inference import FRAMES_A_PASS, InceptionInference
 from tlbench.observers.inception.model import InceptionModel
@@ -97,7 +96,7 @@ def passes(device: torch.device = CPU) -> list[Pass]:
     dlib = FaceNetwork().eval()
     chips = torch.rand(FACES_A_PASS, 3, 150, 150)
     gflop, chips = gflop_of(dlib, chips), chips.to(device)
-    by_dlib = FixedPasses(dlib, FACES_A_PASS, DIMENSIONS, device, torch.channels_last)
+    by_dlib = passes_of(dlib, device)
     name = f"CSIM: dlib's ResNet, {FACES_A_PASS} faces"
     found.append(Pass("dlib", name, FACES_A_PASS, gflop, lambda: by_dlib(chips)))
 

@@ -20,11 +20,9 @@ import torch
 from tlbench.media.dlib_models import published_model
 from tlbench.media.video_reader import read_video
 from tlbench.observers.identity.chips import FaceChips
-from tlbench.observers.identity.embedding import FACES_A_PASS
-from tlbench.observers.identity.likeness import DIMENSIONS
+from tlbench.observers.identity.embedding import passes_of
 from tlbench.observers.identity.model import as_network_input, network_of
 from tlbench.observers.identity.network_file import NETWORK, NETWORK_SHA256, published_layers
-from tlbench.observing.fixed_passes import FixedPasses
 
 VIDEO = Path(__file__).parents[1] / "tests" / "golden" / "clips" / "clip_c256.mp4"
 TOLERANCE = 1e-5  # of the largest number, docs/precision.md
@@ -40,8 +38,7 @@ def main() -> None:
     cut = FaceChips(of_crop=True)
     chips = [chip for frame in read_video(options.video)[: options.faces] if (chip := cut(frame)) is not None]
     theirs = dlib.face_recognition_model_v1(str(published_model(NETWORK, NETWORK_SHA256, "the baseline's models")))
-    network = network_of(published_layers())
-    ours = FixedPasses(network, FACES_A_PASS, DIMENSIONS, torch.device("cpu"), torch.channels_last)
+    ours = passes_of(network_of(published_layers()), torch.device("cpu"))
     ways = {
         "dlib's own call": lambda: np.array([np.array(theirs.compute_face_descriptor(chip)) for chip in chips]),
         "by torch": lambda: ours(as_network_input(torch.from_numpy(np.stack(chips)))),

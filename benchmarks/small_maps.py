@@ -97,7 +97,7 @@ def main() -> None:
             gflop = 2 * given.frames * 64 * (side // 2) ** 2 * 5 * 7 * 7 / 1e9
             show(f"first layer, {side}x{side}", gflop, least(ways, clock, given.repeats), peak)
         for channels, out, side, stride in MAPS:
-            conv = SmallMapConv2d(torch.randn(out, channels, 3, 3) / 50, torch.randn(out), stride, 1)
+            conv = SmallMapConv2d(channels, out, 3, stride, 1).to(memory_format=torch.channels_last)
             x = torch.randn(given.frames, channels, side, side).to(memory_format=torch.channels_last)
             rows = PackedRows(conv)
             ways = {

@@ -52,12 +52,12 @@ class _FusedLayer(nn.Module):
 
     def __init__(self, layer: ResNetLayer, small_maps: bool) -> None:
         super().__init__()
-        made = SmallMapConv2d if small_maps else conv2d
-        self.first = made(*fuse(layer.conv1a.weight, None, layer.bn1a), layer.stride, 1)
-        self.second = made(layer.conv2a.weight, None, 1, 1)
+        kind = SmallMapConv2d if small_maps else nn.Conv2d
+        self.first = conv2d(*fuse(layer.conv1a.weight, None, layer.bn1a), layer.stride, 1, kind)
+        self.second = conv2d(layer.conv2a.weight, None, 1, 1, kind)
         self.shortcut = conv2d(layer.downsample.weight, None, layer.stride, 0) if layer.stride > 1 else None
-        self.third = made(*fuse(layer.conv1b.weight, None, layer.bn1b), 1, 1)
-        self.fourth = made(*fuse(layer.conv2b.weight, None, layer.outbnb), 1, 1)
+        self.third = conv2d(*fuse(layer.conv1b.weight, None, layer.bn1b), 1, 1, kind)
+        self.fourth = conv2d(*fuse(layer.conv2b.weight, None, layer.outbnb), 1, 1, kind)
         between_scale, between_shift = scale_and_shift(layer.outbna)
         last_scale, _ = scale_and_shift(layer.outbnb)
         self.register_buffer("between_scale", between_scale.float()[:, None, None])

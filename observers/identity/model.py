@@ -15,9 +15,12 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from tlbench.observing.small_maps import SmallMapConv2d
+
 from .likeness import DIMENSIONS
 
 MEANS, SCALE = (122.782, 117.001, 104.298), 256.0  # of red, green, blue; `input_rgb_image_sized` of dlib/dnn/input.h
+_SMALL_MAPS = 256  # channels, of the blocks that see 4x4 pixels and fewer
 _BLOCKS = ((32, 3), (64, 4), (128, 3), (256, 3), (256, 1))  # channels and number; the first of each but 32 halves
 
 
@@ -26,15 +29,16 @@ class Residual(nn.Module):
 
     def __init__(self, channels: int, out: int, *, halves: bool) -> None:
         super().__init__()
-        self.first = nn.Conv2d(channels, out, 3, 2 if halves else 1, 0 if halves else 1)
-        self.second = nn.Conv2d(out, out, 3, 1, 1)
+        kind = SmallMapConv2d if out == _SMALL_MAPS else nn.Conv2d
+        self.first = kind(channels, out, 3, 2 if halves else 1, 0 if halves else 1)
+        self.second = kind(out, out, 3, 1, 1)
         self._halves = halves
 
     def forward(self, x: Tensor) -> Tensor:
-        found = self.second(F.relu(self.first(x)))
+        found = self.second(self.first(x).relu_())
         around = F.avg_pool2d(x, 2, 2) if self._halves else x
         shape = [max(sizes) for sizes in zip(found.shape[1:], around.shape[1:], strict=True)]
-        return F.relu(_filled(found, shape) + _filled(around, shape))
+        return _filled(found, shape).add_(_filled(around, shape)).relu_()
 
 
 class FaceNetwork(nn.Module):
@@ -54,7 +58,7 @@ class FaceNetwork(nn.Module):
 
     def forward(self, chips: Tensor) -> Tensor:
         """(n, 3, 150, 150) of :func:`as_network_input` to (n, 128)."""
-        x = F.max_pool2d(F.relu(self.first(chips)), 3, 2)
+        x = F.max_pool2d(self.first(chips).relu_(), 3, 2)
         found: Tensor = self.last(self.blocks(x).mean((2, 3)))
         return found
 

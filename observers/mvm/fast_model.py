@@ -45,9 +45,9 @@ class _Block(nn.Module):
         self.register_buffer("shift", shift.float()[:, None, None])
         self.register_buffer("slope", prelu.weight.clone())
         stride = second.stride[0]
-        made = SmallMapConv2d if small_maps else conv2d
-        self.first = (conv2d if stride > 1 else made)(*fuse(first.weight, None, norm), 1, 1)  # before the stride
-        self.second = made(*fuse(second.weight, None, after), stride, 1)
+        kind = SmallMapConv2d if small_maps else nn.Conv2d
+        self.first = conv2d(*fuse(first.weight, None, norm), 1, 1, nn.Conv2d if stride > 1 else kind)
+        self.second = conv2d(*fuse(second.weight, None, after), stride, 1, kind)
         self.shortcut: nn.Conv2d | None = None
         if block.shortcut_layer is not None:
             convolution, norm = block.shortcut_layer

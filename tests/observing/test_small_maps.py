@@ -21,28 +21,32 @@ def difference(ours: Tensor, theirs: Tensor) -> float:
     return float((ours - theirs).abs().max() / theirs.abs().max())
 
 
-def convolution(channels: int, out: int, stride: int, bias: bool = True) -> SmallMapConv2d:
+def convolution(channels: int, out: int, stride: int = 1, padding: int = 1, bias: bool = True) -> SmallMapConv2d:
     torch.manual_seed(0)
-    weight = torch.randn(out, channels, 3, 3)
-    return SmallMapConv2d(weight, torch.randn(out) if bias else None, stride, 1).requires_grad_(False)
+    return SmallMapConv2d(channels, out, 3, stride, padding, bias=bias).requires_grad_(False)
 
 
 @packs
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("padding", [0, 1])
 @pytest.mark.parametrize("height", range(1, 8))
 @pytest.mark.parametrize("width", [1, 2, 3, 4, 7])
-def test_rows_of_the_kernel_add_up_to_the_convolution(height: int, width: int, stride: int, bias: bool) -> None:
-    layer = convolution(5, 6, stride, bias)
+def test_rows_of_the_kernel_add_up_to_the_convolution(
+    height: int, width: int, padding: int, stride: int, bias: bool
+) -> None:
+    if min(height, width) + 2 * padding < 3:
+        return  # nowhere to put the kernel
+    layer = convolution(5, 6, stride, padding, bias)
     x = torch.randn(3, 5, height, width)
-    plain = F.conv2d(x, layer.weight, layer.bias, stride, 1)
+    plain = layer(x)
     for given in (x, x.to(memory_format=torch.channels_last)):
         assert difference(PackedRows(layer)(given), plain) < ROUNDING
 
 
 @packs
 def test_a_frame_s_map_does_not_depend_on_the_frames_beside_it() -> None:
-    rows, frames = PackedRows(convolution(8, FEWEST_CHANNELS, 1)), torch.randn(32, 8, 3, 3)
+    rows, frames = PackedRows(convolution(8, FEWEST_CHANNELS)), torch.randn(32, 8, 3, 3)
     assert difference(rows(frames[:5]), rows(frames)[:5]) < ROUNDING
     assert torch.equal(rows(frames), rows(frames.clone()))
 
@@ -51,9 +55,9 @@ def test_a_frame_s_map_does_not_depend_on_the_frames_beside_it() -> None:
 def test_only_layers_that_become_faster_are_replaced() -> None:
     network = nn.ModuleDict(
         {
-            "many": convolution(4, FEWEST_CHANNELS, 1),
-            "few": convolution(4, FEWEST_CHANNELS - 1, 1),
-            "in bfloat16": convolution(4, FEWEST_CHANNELS, 1).to(torch.bfloat16),
+            "many": convolution(4, FEWEST_CHANNELS),
+            "few": convolution(4, FEWEST_CHANNELS - 1),
+            "in bfloat16": convolution(4, FEWEST_CHANNELS).to(torch.bfloat16),
             "of large maps": nn.Conv2d(4, FEWEST_CHANNELS, 3, 1, 1),
         }
     )

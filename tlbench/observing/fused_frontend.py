@@ -35,11 +35,11 @@ class BlockParts:
 class _Block(nn.Module):
     def __init__(self, parts: BlockParts, small_maps: bool) -> None:
         super().__init__()
-        made = SmallMapConv2d if small_maps else conv2d
+        kind = SmallMapConv2d if small_maps else nn.Conv2d
         (first, second), (first_norm, second_norm) = parts.convolutions, parts.norms
         stride = first.stride[0]
-        self.first = made(*fuse(first.weight, None, first_norm), stride, 1)
-        self.second = made(*fuse(second.weight, None, second_norm), 1, 1)
+        self.first = conv2d(*fuse(first.weight, None, first_norm), stride, 1, kind)
+        self.second = conv2d(*fuse(second.weight, None, second_norm), 1, 1, kind)
         self.shortcut: nn.Conv2d | None = None
         if parts.downsample is not None:
             convolution, norm = parts.downsample

@@ -33,10 +33,12 @@ def fuse(weight: Tensor, bias: Tensor | None, norm: nn.Module) -> tuple[Tensor, 
     return fused, (bias.double() - norm.running_mean.double()) * scale + norm.bias.double()
 
 
-def conv2d(weight: Tensor, bias: Tensor | None, stride: int, padding: int) -> nn.Conv2d:
+def conv2d(
+    weight: Tensor, bias: Tensor | None, stride: int, padding: int, kind: type[nn.Conv2d] = nn.Conv2d
+) -> nn.Conv2d:
     """A convolution in float32 with this (out, in, k, k) weight and this bias, in channels-last memory."""
     out, channels, size, _ = weight.shape
-    layer = nn.Conv2d(channels, out, size, stride, padding, bias=bias is not None)
+    layer = kind(channels, out, size, stride, padding, bias=bias is not None)
     layer.load_state_dict({"weight": weight} if bias is None else {"weight": weight, "bias": bias})
     return layer.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 

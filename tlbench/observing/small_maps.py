@@ -17,22 +17,7 @@ FEWEST_CHANNELS = 256  # out: with fewer, oneDNN's convolution is faster
 
 
 class SmallMapConv2d(nn.Conv2d):
-    """A 3x3 convolution with padding of maps of a few pixels; what packs its network may replace it.
-
-    Parameters
-    ----------
-    weight : (out, in, 3, 3)
-    bias : (out,) or None
-    stride, padding : int
-        The padding is 1.
-    """
-
-    def __init__(self, weight: Tensor, bias: Tensor | None, stride: int, padding: int) -> None:
-        out, channels, *kernel = weight.shape
-        assert (kernel, padding) == ([KERNEL, KERNEL], 1), (kernel, padding)
-        super().__init__(channels, out, KERNEL, stride, padding, bias=bias is not None)
-        self.load_state_dict({"weight": weight} if bias is None else {"weight": weight, "bias": bias})
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    """A 3x3 convolution of maps of a few pixels; what packs its network may replace it."""
 
     @property
     def faster_packed(self) -> bool:
@@ -45,23 +30,27 @@ class PackedRows(nn.Module):
 
     def __init__(self, layer: SmallMapConv2d) -> None:
         super().__init__()
-        self._stride = layer.stride[0]
-        above, middle, below = layer.weight.detach().permute(2, 0, 3, 1).flatten(2)  # (out, 3 in) each
-        self.above = PackedLinear(above, None)
-        self.middle = PackedLinear(middle, layer.bias)
-        self.below = PackedLinear(below, None)
+        assert layer.kernel_size == (KERNEL, KERNEL), layer
+        self._stride, self._padding = layer.stride[0], int(layer.padding[0])
+        by_row = layer.weight.detach().permute(2, 0, 3, 1).flatten(2)  # (3, out, 3 in)
+        self.rows = nn.ModuleList(
+            PackedLinear(weight, layer.bias if row == self._padding else None) for row, weight in enumerate(by_row)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, in, h, w) to (n, out, h', w'); rows of pixels follow one another in memory."""
         count, channels, height, width = x.shape
-        padded = x.new_zeros(height, count, width + 2, channels)
-        padded[:, :, 1:-1] = x.permute(2, 0, 3, 1)
-        windows = padded.unfold(2, KERNEL, self._stride).transpose(3, 4).flatten(3)  # (h, n, w', 3 in)
-        made: Tensor = self.middle(windows[:: self._stride])  # (h', n, w', out)
-        over = windows[self._stride - 1 : self._stride * (len(made) - 1) : self._stride]  # of all but the first row
-        if len(over):
-            made[1:] += self.above(over)
-        under = windows[1 :: self._stride]  # of all rows, or of all but the last
-        if len(under):
-            made[: len(under)] += self.below(under)
+        stride, around = self._stride, self._padding
+        padded = x.new_zeros(height, count, width + 2 * around, channels)
+        padded[:, :, around : around + width] = x.permute(2, 0, 3, 1)
+        windows = padded.unfold(2, KERNEL, stride).transpose(3, 4).flatten(3)  # (h, n, w', 3 in)
+        last = (height + 2 * around - KERNEL) // stride  # row of the output
+        # The row of the kernel that lies on an input row for every output row; it has the bias.
+        made: Tensor = self.rows[around](windows[: stride * last + 1 : stride])  # (h', n, w', out)
+        for row, product in enumerate(self.rows):
+            above = row - around  # the output's row y sees the input's row stride * y + above
+            first, end = -(-max(-above, 0) // stride), min((height - 1 - above) // stride, last) + 1
+            if row != around and first < end:
+                seen = windows[stride * first + above : stride * (end - 1) + above + 1 : stride]
+                made[first:end] += product(seen)
         return made.permute(1, 3, 0, 2)
