@@ -180,7 +180,7 @@ BENCHMARKS = (
         "has measured keep torch's. The two differ by rounding, so the choice is part of the key of evidence and "
         "stands in a result's provenance. To add a processor, run this benchmark on it and put the row that it "
         "prints into the table. AMD's and Intel's processors with AVX-512 gain, Intel's limited to AVX2 nothing; "
-        "ARM's were not measured. MVM, which has few linear layers, gains nothing or loses a little. The table's "
+        "ARM's were not measured. MVM gains by its last convolutions only. The table's "
         "figures are those of the run in which a row was measured; another run on a shared machine may give a "
         "tenth or two less of both. With a torch that is older than a row, torch's own product stays. What it "
         "gained is in [how lip readers became faster](speed-of-readers.md).",
@@ -291,7 +291,8 @@ BENCHMARKS = (
     Benchmark(
         "face_network",
         "The network of CSIM",
-        "dlib's face ResNet by torch, four faces a pass, on the same faces as dlib's own call, which is the baseline. "
+        "dlib's face ResNet by torch, eight faces a pass (four in AMD's figures), on the same "
+        "faces as dlib's own call, which is the baseline. "
         "Processor time of one thread.",
         "face_network",
         ("--faces", "8", "--repeats", "3"),

@@ -99,11 +99,8 @@ def _start_all(pool: ProcessPoolExecutor, count: int, others: set[BaseProcess]) 
                 raise RuntimeError("no thread for them")
         for one in started:
             one.result()
-    except BrokenProcessPool as error:
-        raise TlbenchError(
-            "a worker process ended as it started; if nothing above says why, it was killed (out of memory?): "
-            "use fewer --workers"
-        ) from error
+    except BrokenProcessPool:
+        raise  # a process that was started has ended
     except (OSError, RuntimeError) as error:  # no process, no descriptor, or no thread that looks after them
         _kill(others)
         why = error.strerror if isinstance(error, OSError) else str(error)

@@ -20,7 +20,7 @@ from tlbench.observing.small_maps import SmallMapConv2d
 from .likeness import DIMENSIONS
 
 MEANS, SCALE = (122.782, 117.001, 104.298), 256.0  # of red, green, blue; `input_rgb_image_sized` of dlib/dnn/input.h
-_SMALL_MAPS = 256  # channels, of the blocks that see 4x4 pixels and fewer
+_SMALL_MAPS = 256  # channels, of the blocks that make 4x4 pixels and fewer
 _BLOCKS = ((32, 3), (64, 4), (128, 3), (256, 3), (256, 1))  # channels and number; the first of each but 32 halves
 
 

@@ -1,4 +1,4 @@
-"""A GPU that is none: its tensors say that they are on another device, are refused where a GPU refuses them, and are
+"""A simulated GPU: its tensors say that they are on another device, are refused where a GPU refuses them, and are
 computed by the CPU.
 
 Where no GPU is, this shows what else would only come out on one: a tensor that is made on the CPU within a network, a
@@ -149,8 +149,8 @@ def _computed(function: Any, args: Sequence[object], kwargs: dict[str, object]) 
 
 def _refuse_mixed(function: Any, args: Sequence[object], tensors: Sequence[Tensor]) -> None:
     """Raises RuntimeError if the operation has tensors of both devices that CUDA would not take."""
-    if function in INDEXED and isinstance(args[0], OnGPU):
-        tensors = [args[0]]
+    if function in INDEXED and isinstance(args[0], OnGPU):  # the second one is the index
+        tensors = list(_tensors((args[0], args[2:3])))
     elsewhere = [one for one in tensors if not isinstance(one, OnGPU) and one.dim()]
     if elsewhere:
         shapes = ", ".join(str(tuple(one.shape)) for one in elsewhere)

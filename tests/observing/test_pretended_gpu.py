@@ -35,6 +35,7 @@ def test_a_tensor_says_where_it_is_and_comes_back() -> None:
         lambda there, here: torch.where(here > 0, there, there),
         lambda there, here: nn.Linear(3, 2)(there),
         lambda there, here: there.numpy(),
+        lambda there, here: there.index_put_((torch.tensor([0, 1, 2]),), here),
     ],
 )
 def test_an_operation_on_tensors_of_both_devices_is_refused(operation) -> None:

@@ -47,8 +47,8 @@ def test_rows_of_the_kernel_add_up_to_the_convolution(
 @packs
 def test_a_frame_s_map_does_not_depend_on_the_frames_beside_it() -> None:
     rows, frames = PackedRows(convolution(8, FEWEST_CHANNELS)), torch.randn(32, 8, 3, 3)
-    assert difference(rows(frames[:5]), rows(frames)[:5]) < ROUNDING
-    assert torch.equal(rows(frames), rows(frames.clone()))
+    for count in (1, 2, 5, 16):
+        assert torch.equal(rows(frames[:count]), rows(frames)[:count])
 
 
 @packs

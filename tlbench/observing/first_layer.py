@@ -50,7 +50,7 @@ class FirstLayer(nn.Module):
         return self._conv.weight.device
 
     def forward(self, clips: Sequence[Tensor]) -> Tensor:
-        """Frames of clips, (n + 4, h, w) each, two more at either end than there are in the (all n, out, h/2, w/2)."""
+        """Each clip's n frames with two more at either end, (n + 4, h, w), to (all n, out, h/2, w/2)."""
         counts = [len(frames) - 2 * AROUND for frames in clips]
         height, width = clips[0].shape[1:]
         columns = STRIDE * (-(-width // STRIDE) + PADDING)

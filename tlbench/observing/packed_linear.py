@@ -3,7 +3,7 @@
 torch gives a linear layer in float32 to its matrix library (MKL), which on AMD's processors uses half of the vector
 width and packs the weights anew for every product. oneDNN, which torch has as well, multiplies with weights that were
 packed once. ``torch.compile`` makes the same two calls when it freezes a network (torch/_inductor/fx_passes/
-mkldnn_fusion.py). Results differ from torch's by rounding only; which of the two a run uses is decided in
+mkldnn_fusion.py). Results differ from torch's by rounding only; which of the two a run's readers use is decided in
 :mod:`tlbench.observing.matrix_product`.
 """
 

@@ -1,10 +1,10 @@
 """Numbers of a whole set: from the features of a run's clips to a value, an interval and what comparisons need.
 
 Clips are always taken sorted by id, so the result does not depend on the order in which they were observed, nor on
-workers and shards. The features of each clip are read once for the hash and the moments of the set, and once more when
-its group is left out for the interval; they are not kept. KID, which compares all pairs of clips, reads them again. So
-the moments of the sets and of one group are in memory: 34 MB each of Inception's features, where those of 20 groups on
-either side would be 1.4 GB.
+workers and shards. The features of each clip are read once for the hash and the moments of the set, and once more for
+the interval of each Frechet distance, when its group is left out; they are not kept. KID, which compares all pairs of
+clips, reads them again. So the moments of the sets, of both halves of the real one, and of one group are in memory:
+34 MB each of Inception's features, where those of 20 groups on either side would be 1.4 GB.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 
 from tlbench.errors import TlbenchError
 from tlbench.metrics.frechet import distance_of_moments, frechet_distance
-from tlbench.metrics.jackknife import Groups, groups_of, jackknife_interval
+from tlbench.metrics.jackknife import FEWEST_GROUPS, Groups, groups_of, jackknife_interval
 from tlbench.metrics.kernel_distance import KernelSums, chosen_clips, kernel_sums
 from tlbench.metrics.moments import MomentSum, MomentTally
 from tlbench.metrics.protocol import Protocol
@@ -318,7 +318,7 @@ def _frechet_score(score: SetScore, sides: _Sides, settings: IntervalSettings) -
         return replace(score, reason=NO_FEATURES)
     count = sides.groups["generated"].count
     without, sizes = [], []
-    for group in range(count):
+    for group in range(count if count >= FEWEST_GROUPS else 0):
         others = real
         if real is not None and group < sides.groups["real"].count:
             others = sides.without(group, "real")
