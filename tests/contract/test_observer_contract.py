@@ -70,14 +70,19 @@ def shows_of(folder: Path, *counts: int) -> list[Show]:
 
 @pytest.fixture(scope="module", params=list(observer_names()))
 def observer(request: pytest.FixtureRequest, folder: Path) -> Iterator[Observer]:
-    name: str = request.param
-    found = observer_class(name)
     with channels_by_formula():
-        lacking = found.lacking(views_of(found))
-        if lacking:
-            pytest.skip(lacking)
-        weights = formula_weights(name, folder) if found.needs.weights else None
-        yield found.load(weights, views_of(found), "cpu", found.modes)
+        (found,) = loaded_on(request.param, folder, "cpu")
+        yield found
+
+
+def loaded_on(name: str, folder: Path, *devices: str) -> list[Observer]:
+    """An observer with the formula's weights on each device; skips the test if a package of it is not installed."""
+    found = observer_class(name)
+    lacking = found.lacking(views_of(found))
+    if lacking:
+        pytest.skip(lacking)
+    weights = formula_weights(name, folder) if found.needs.weights else None
+    return [found.load(weights, views_of(found), device, found.modes) for device in devices]
 
 
 def views_of(kind: type[Observer]) -> tuple[str, ...]:

@@ -12,16 +12,15 @@ import pytest
 import torch
 
 from tests.contract.test_generator_contract import FACES, loaded, made, pictures
-from tests.contract.test_observer_contract import Show, observe, shows_of, views_of
+from tests.contract.test_observer_contract import Show, loaded_on, observe, shows_of
 from tests.contract.test_trainable_contract import NAMES
 from tests.factories.lpips_factory import channels_by_formula
-from tests.factories.observer_weights import formula_weights
 from tests.factories.pretended_gpu import no_inference_mode, pretended_gpu
 from tests.factories.training_factory import INVENTORY, training_samples
 from tlbench.checkpoints.catalogue import observer_names
 from tlbench.errors import ClipError
 from tlbench.observing.evidence import Evidence
-from tlbench.observing.registry import capability, observer_class
+from tlbench.observing.registry import capability
 from tlbench.talklip import face_generator, faceformer_generator
 from tlbench.training.trainable import TOTAL, Trainable
 
@@ -41,15 +40,8 @@ def shows(tmp_path_factory: pytest.TempPathFactory) -> list[Show]:
     "name", [pytest.param(name, marks=pytest.mark.slow) if name in OF_FULL_SIZE else name for name in observer_names()]
 )
 def test_an_observer_finds_the_same(name: str, shows: list[Show], tmp_path: Path) -> None:
-    kind = observer_class(name)
     with channels_by_formula():
-        lacking = kind.lacking(views_of(kind))
-        if lacking:
-            pytest.skip(lacking)
-        weights = formula_weights(name, tmp_path) if kind.needs.weights else None
-        expected, found = (
-            observe(kind.load(weights, views_of(kind), device, kind.modes), *shows) for device in ("cpu", str(GPU))
-        )
+        expected, found = (observe(one, *shows) for one in loaded_on(name, tmp_path, "cpu", str(GPU)))
     for theirs, ours in zip(expected, found, strict=True):
         assert_close(ours, theirs)
 

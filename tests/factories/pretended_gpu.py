@@ -23,6 +23,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.library import Library
 from torch.utils import backend_registration
 from torch.utils._pytree import tree_iter, tree_map
 
@@ -93,16 +94,16 @@ def pretended_gpu() -> torch.device:
     it is first used.
     """
     backend_registration._setup_privateuseone_for_python_backend(NAME, _Backend(), _Hook())
-    library = torch.library.Library("aten", "IMPL")
+    functions = Library("aten", "IMPL")
     for name in MADE_THERE:
         packet, overload = (*name.split("."), "default")[:2]
-        library.impl(name, _made_by(getattr(getattr(ATEN, packet), overload)), "PrivateUse1")
-    library.impl("_copy_from", _copied, "PrivateUse1")  # of torch.tensor, which asks no subclass
-    _kept.append(library)
+        functions.impl(name, _made_by(getattr(getattr(ATEN, packet), overload)), "PrivateUse1")
+    functions.impl("_copy_from", _copied, "PrivateUse1")  # of torch.tensor, which asks no subclass
+    _kept.append(functions)
     return torch.device(NAME, 0)
 
 
-_kept: list[torch.library.Library] = []  # a library that is forgotten takes its functions back
+_kept: list[Library] = []  # functions that nobody holds are taken back
 
 
 def _made_by(function: Any) -> Any:
