@@ -28,7 +28,7 @@ class Identity(LikenessObserver):
     """
 
     name: ClassVar[str] = "identity"
-    version: ClassVar[int] = 3  # 2: dlib's network by torch; 3: sums in another order (last digits of an embedding)
+    version: ClassVar[int] = 4  # 2: dlib's network by torch; 3, 4: other sums and passes (last digits of an embedding)
     needs: ClassVar[Needs] = Needs(reference=True, boxes=True, framing=True)
     ways: ClassVar[dict[str, LikenessView]] = VIEWS
     views: ClassVar[dict[str, str]] = {name: view.picture.id for name, view in VIEWS.items()}
