@@ -38,7 +38,7 @@ def main() -> None:
     cut = FaceChips(of_crop=True)
     chips = [chip for frame in read_video(options.video)[: options.faces] if (chip := cut(frame)) is not None]
     theirs = dlib.face_recognition_model_v1(str(published_model(NETWORK, NETWORK_SHA256, "the baseline's models")))
-    ours = passes_of(network_of(published_layers()), torch.device("cpu"))
+    ours = passes_of(network_of(published_layers()), torch.device("cpu"), packed=True)
     ways = {
         "dlib's own call": lambda: np.array([np.array(theirs.compute_face_descriptor(chip)) for chip in chips]),
         "by torch": lambda: ours(as_network_input(torch.from_numpy(np.stack(chips)))),

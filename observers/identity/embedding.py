@@ -9,7 +9,6 @@ import torch
 
 from tlbench.observing.fixed_passes import FixedPasses
 from tlbench.observing.pack_layers import pack_layers
-from tlbench.observing.packed_linear import can_pack
 
 from .chips import FaceChips
 from .face_embedding import FaceEmbedding
@@ -20,9 +19,9 @@ from .network_file import published_layers
 FACES_A_PASS = 16  # the last digits of a product depend on it
 
 
-def passes_of(network: FaceNetwork, device: torch.device) -> FixedPasses:
-    """The network in passes on a device. On a CPU its layers are packed in place, whatever a run's matrix product."""
-    if device.type == "cpu" and can_pack():
+def passes_of(network: FaceNetwork, device: torch.device, *, packed: bool) -> FixedPasses:
+    """The network in passes on a device; ``packed``: its layers are packed in place, on a CPU."""
+    if packed:
         pack_layers(network)
     return FixedPasses(network, FACES_A_PASS, DIMENSIONS, device, torch.channels_last)
 
@@ -31,16 +30,16 @@ class DlibEmbedding(FaceEmbedding):
     """Embeds the face that dlib's detector likes best in each picture; the boxes are not used.
 
     Raises TlbenchError if dlib or a model is not installed, or a model is not the published one. ``of_crop``: the
-    pictures are crops of a face.
+    pictures are crops of a face. ``packed``: multiply with packed weights.
     """
 
     dimensions = DIMENSIONS
 
-    def __init__(self, device: str, *, of_crop: bool) -> None:
+    def __init__(self, device: str, *, of_crop: bool, packed: bool = False) -> None:
         self._cut = FaceChips(of_crop=of_crop)
         self._cut_of_whole = FaceChips(of_crop=False)
         self._device = torch.device(device)
-        self._network = _passes(self._device)
+        self._network = _passes(self._device, packed=packed)
 
     def __call__(self, pictures: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         chips = [self._cut(picture) for picture in pictures]
@@ -60,5 +59,5 @@ class DlibEmbedding(FaceEmbedding):
 
 
 @cache  # 22 MB
-def _passes(device: torch.device) -> FixedPasses:
-    return passes_of(network_of(published_layers()), device)
+def _passes(device: torch.device, *, packed: bool) -> FixedPasses:
+    return passes_of(network_of(published_layers()), device, packed=packed)

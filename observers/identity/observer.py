@@ -33,6 +33,7 @@ class Identity(LikenessObserver):
     ways: ClassVar[dict[str, LikenessView]] = VIEWS
     views: ClassVar[dict[str, str]] = {name: view.picture.id for name, view in VIEWS.items()}
     default_view: ClassVar[str] = "face-256"
+    has_packed: ClassVar[bool] = True
 
     @classmethod
     def needs_for(cls, views: Sequence[str], modes: Sequence[str]) -> Needs:
@@ -60,4 +61,4 @@ class Identity(LikenessObserver):
         from .embedding import DlibEmbedding
 
         view = VIEWS[views[0]]
-        return cls(view, DlibEmbedding(device, of_crop=view.picture.frames_face))
+        return cls(view, DlibEmbedding(device, of_crop=view.picture.frames_face, packed=packed))

@@ -52,7 +52,7 @@ def test_every_reader_is_compared_in_bfloat16_and_measured_on_a_processor() -> N
     device = torch.device("cpu")
     changed = list(gpu.changed_by_half("small", 4, device))
     assert [(name, clips) for name, clips, _ in changed] == [
-        (name, len(gpu.golden_clips())) for name in ("avhubert", "conformer", "mvm")
+        (name, len(gpu.golden_clips())) for name in ("avhubert", "autoavsr", "conformer", "mvm")
     ]
     rates = {name: (clips, frames, fed) for name, _, clips, frames, fed in gpu.throughput("small", 4, 0.01, device)}
     assert list(rates) == list(PARITY)

@@ -28,6 +28,7 @@ from tlbench.observing.evidence import Evidence, Observation
 from tlbench.observing.face_boxes import BoxRule
 from tlbench.observing.observer import ClipChunk
 from tlbench.observing.one_clip import as_chunk
+from tlbench.observing.packed_linear import can_pack
 from tlbench.observing.plan import ObserverPlan, Plan
 from tlbench.observing.runner import ObserverRunner
 
@@ -61,8 +62,14 @@ def test_the_cosine_is_that_of_plain_numpy_and_stays_within_one() -> None:
         assert np.isnan(cosine(one, damaged))
 
 
+both_products = pytest.mark.parametrize(
+    "packed", [False, pytest.param(True, marks=pytest.mark.skipif(not can_pack(), reason="this torch has no oneDNN"))]
+)
+
+
 @needs_dlib
-def test_an_embedding_is_what_dlibs_own_calls_give(astronaut: np.ndarray) -> None:
+@both_products
+def test_an_embedding_is_what_dlibs_own_calls_give(astronaut: np.ndarray, packed: bool) -> None:
     import dlib
 
     spec = find_spec(MODELS)
@@ -73,18 +80,21 @@ def test_an_embedding_is_what_dlibs_own_calls_give(astronaut: np.ndarray) -> Non
     shape = dlib.shape_predictor(str(models / PREDICTOR))(astronaut, face)
     network = dlib.face_recognition_model_v1(str(models / NETWORK))
     expected = np.array(network.compute_face_descriptor(astronaut, shape))
-    found, (embedding,) = DlibEmbedding("cpu", of_crop=False)(astronaut[None], ANY_BOX)
+    found, (embedding,) = DlibEmbedding("cpu", of_crop=False, packed=packed)(astronaut[None], ANY_BOX)
     assert found.tolist() == [True]
     assert np.abs(embedding - expected).max() <= 1e-5 * np.abs(expected).max()
     assert embedding.shape == (128,)
 
 
 @needs_dlib
-def test_an_embedding_does_not_depend_on_the_faces_beside_it(astronaut: np.ndarray, speaker: np.ndarray) -> None:
+@both_products
+def test_an_embedding_does_not_depend_on_the_faces_beside_it(
+    astronaut: np.ndarray, speaker: np.ndarray, packed: bool
+) -> None:
     def embed(given: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return network(given, np.tile(ANY_BOX, (len(given), 1)))
 
-    network = DlibEmbedding("cpu", of_crop=True)
+    network = DlibEmbedding("cpu", of_crop=True, packed=packed)
     wall = np.full_like(astronaut, 128)
     mixed = np.stack([speaker, wall, *[astronaut] * FACES_A_PASS, speaker])
     found, embeddings = embed(mixed)
