@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias, overload
 
+from tlbench.errors import TlbenchError, quoted
+
 AnyPath: TypeAlias = Path | str
 AnyPaths: TypeAlias = AnyPath | Sequence[AnyPath]
 AnyNames: TypeAlias = str | Sequence[str]
@@ -40,7 +42,7 @@ def as_names(names: AnyNames) -> tuple[str, ...]: ...
 @overload
 def as_names(names: AnyNames | None) -> tuple[str, ...] | None: ...
 def as_names(names: AnyNames | None) -> tuple[str, ...] | None:
-    """One string or several as a tuple of names; None stays None.
+    """One string or several as a tuple of names; None stays None. Raises TlbenchError for strings that name nothing.
 
     >>> as_names("psnr, lse_c/sound"), as_names(["psnr"])
     (('psnr', 'lse_c/sound'), ('psnr',))
@@ -48,7 +50,10 @@ def as_names(names: AnyNames | None) -> tuple[str, ...] | None:
     if names is None:
         return None
     words = [names] if isinstance(names, str) else names
-    return tuple(name for word in words for name in map(str.strip, word.split(",")) if name)
+    found = tuple(name for word in words for name in map(str.strip, word.split(",")) if name)
+    if words and not found:
+        raise TlbenchError(f"{quoted(','.join(words))} names nothing; give names, separated by commas, or leave it out")
+    return found
 
 
 def as_weights(weights: AnyWeights | None) -> dict[str, Path]:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from tlbench.checkpoints.card import Card
-from tlbench.checkpoints.catalogue import observer_names
+from tlbench.checkpoints.catalogue import how_to_fetch, observer_names
 from tlbench.checkpoints.package import Package, words_of
 from tlbench.checkpoints.weights import Weights, find_weights
 from tlbench.datasets.clip import Clip, Span
@@ -423,9 +423,7 @@ def weights_of(card: Card, path: Path | None) -> Weights:
     chosen = path or card.package
     found = find_weights([named], {} if chosen is None else {card.name: chosen})
     if found is None:
-        raise TlbenchError(
-            f"checkpoint {card.name!r} is not here; run `tlbench checkpoints fetch {card.name}`, or pass --file FILE"
-        )
+        raise TlbenchError(f"checkpoint {card.name!r} is not here; {how_to_fetch(card)}, or pass --file FILE")
     return replace(found, card=card)
 
 

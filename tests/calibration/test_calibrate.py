@@ -200,7 +200,7 @@ def test_what_is_done_is_not_done_again_even_without_its_videos(desk: Path, monk
         raise AssertionError("nothing is to be made or observed")
 
     with monkeypatch.context() as patch:
-        patch.setattr("tlbench.calibration.faulty_videos.write_scene", refuse)
+        patch.setattr("tlbench.calibration.faulty_videos.write_made", refuse)
         patch.setattr("tlbench.calibration.fault_results.run", refuse)
         again = run([BLUR, SHIFT])
     assert again.curves == first.curves

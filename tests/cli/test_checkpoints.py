@@ -279,7 +279,7 @@ def test_only_a_published_value_in_the_interval_of_all_clips_is_exit_code_0(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("mvm",), "is not here; run `tlbench checkpoints fetch mvm`"),
+        (("mvm",), "is not here; download https://"),
         (("mvm", "--data-root", "lrw"), "--data-root lrw: of which data set? pass --dataset too"),
         (("x.pt",), "say which checkpoint it should be: verify NAME --file x.pt"),
         (("nvm",), "did you mean 'mvm'?"),

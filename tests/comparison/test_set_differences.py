@@ -86,6 +86,7 @@ def test_compare_shows_the_difference_and_how_it_was_made() -> None:
     [
         (score(22, 2, groups="c" * 64), 24, "of different clips"),
         (replace(score(22, 2), without_each=(), group_sizes=()), 24, "too few clips for groups"),
+        (replace(score(22, 2), without_each=(1.0,) * 6, group_sizes=(1,) * 6), 24, "of different clips"),
         (replace(score(22, 2), value=None, low=None, high=None, reason="nothing"), 24, r"b has none \(nothing\)"),
         (score(22, 2), 20, "has clips or real videos that the other has not"),
         (

@@ -36,6 +36,13 @@ def test_a_path_is_one_path_whatever_is_in_it(path: str) -> None:
     assert as_weights({"syncnet": path}) == {"syncnet": Path(path)}
 
 
+@pytest.mark.parametrize("names", ["", ",", " , ", [""], ["", " "]])
+def test_a_list_that_names_nothing_is_refused(names: str | list[str]) -> None:
+    with pytest.raises(TlbenchError, match="names nothing; give names, separated by commas, or leave it out"):
+        as_names(names)
+    assert as_names(()) == ()
+
+
 def test_nothing_given_stays_nothing() -> None:
     assert as_path(None) is None
     assert as_names(None) is None

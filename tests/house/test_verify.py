@@ -130,7 +130,7 @@ def test_a_file_that_is_read_as_it_is_needs_no_import() -> None:
 
 
 def test_a_checkpoint_that_is_not_here_names_the_ways_to_it(tmp_path: Path) -> None:
-    with pytest.raises(TlbenchError, match=r"`tlbench checkpoints fetch mvm`, or pass --file"):
+    with pytest.raises(TlbenchError, match=r"is not here; download https://\S+, or pass --file FILE"):
         weights_of(find_card("mvm"), None)
 
 

@@ -161,6 +161,15 @@ def test_a_mistyped_key_is_answered_with_the_nearest() -> None:
         find_metric("lsec/paper")
 
 
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [("FID", "fid"), ("fidd", "fid"), ("KID/sound", "kid/sound"), ("paper-avater", "paper-avatar"), ("LSE-C", "lse_c")],
+)
+def test_a_mistyped_column_or_preset_is_answered_with_the_nearest(word: str, meant: str) -> None:
+    with pytest.raises(TlbenchError, match=rf"did you mean '{meant}'\?"):
+        find_metrics([word])
+
+
 def test_a_key_like_no_other_is_answered_with_all() -> None:
     with pytest.raises(TlbenchError, match=r"there are .*psnr/paper"):
         find_metric("###")

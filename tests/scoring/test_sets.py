@@ -15,6 +15,7 @@ import pytest
 
 from tests.factories.media_factory import write_clip
 from tests.factories.observer_weights import formula_weights
+from tlbench.comparison.set_differences import why_not_compared
 from tlbench.datasets.options import DataOptions
 from tlbench.errors import TlbenchError
 from tlbench.metrics.frechet import distance_of_moments
@@ -32,6 +33,7 @@ from tlbench.scoring.result import Result
 from tlbench.scoring.result_file import load_result
 from tlbench.scoring.score import score, score_folders
 from tlbench.scoring.score_shard import score_shard
+from tlbench.scoring.set_notes import set_notes
 from tlbench.scoring.set_scores import SetScore, set_scores
 from tlbench.scoring.setup import prepare
 from tlbench.scoring.shard import Shard
@@ -148,6 +150,36 @@ def test_a_clip_without_its_real_video_is_not_in_the_set(tmp_path: Path) -> None
     assert folder.value != kid.value
 
 
+def test_kid_of_chosen_clips_says_how_many_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tlbench.metrics.kernel_distance.MOST_CLIPS", 55)
+    path = written(tmp_path / "many.zip", dict(made_features(60, 60)))
+    fid, kid = scores_of(path)
+    assert (fid.clips, kid.clips) == (60, 55)
+    assert kid.generated == kid.real == sum(kid.group_sizes) < fid.generated
+    (note,) = set_notes([kid])
+    assert f"KID of {kid.generated:,} generated and {kid.real:,} real frames; interval: bootstrap over 55 clips" in note
+
+
+def test_a_number_without_an_interval_says_why(tmp_path: Path) -> None:
+    own: dict[str, tuple[np.ndarray, np.ndarray | None]] = dict(made_features(6, 400))
+    (_, real), *others = (own.pop(one) for one in sorted(own))
+    own["long"] = (others[0][0], np.concatenate([real] * 6))  # the one real video, and another system's clips
+    own |= {f"clip {number}": (generated, None) for number, (generated, _) in enumerate(others)}
+    path = written(tmp_path / "one.zip", own)
+    fid, kid = scores_of(path, wanted=(outline("fid", "0" * 12), outline("kid", "0" * 12)))
+    assert (fid.low, kid.low) == (None, None)
+    notes = set_notes([fid, kid])
+    assert "no interval: too few clips to leave out groups of them" in notes[0]
+    assert "no interval: too few clips to resample" in notes[1]
+
+
+def test_few_clips_make_no_groups(tmp_path: Path) -> None:
+    (kid,) = scores_of(written(tmp_path / "few.zip", dict(made_features(4, 20))), wanted=(outline("kid"),))
+    assert kid.value is not None
+    assert (kid.without_each, kid.group_sizes, kid.groups_sha256) == ((), (), "")
+    assert why_not_compared(kid, kid) == "a has too few clips for groups"
+
+
 def test_nothing_is_no_number(tmp_path: Path) -> None:
     fid, kid = scores_of(written(tmp_path / "none.zip", {}))
     assert (fid.value, kid.value) == (None, None)
@@ -177,10 +209,9 @@ def test_statistics_of_another_network_are_a_reason_and_no_number(tmp_path: Path
         for one, (generated, _) in made_features(24, 90).items():
             writer.write("generated", "inception", one, generated)
         writer.write_statistics(Statistics(np.zeros(5), np.eye(5), 3000))
-    fid, kid = scores_of(path, wanted=(outline("fid", "0" * 12),))
+    (fid,) = scores_of(path, wanted=(outline("fid", "0" * 12),))
     assert fid.value is None
     assert fid.reason == "the statistics (--real) have 5 features, inception has 6"
-    assert "no features" in kid.reason
 
 
 def test_features_that_are_not_finite_or_of_two_networks_are_one_line(tmp_path: Path) -> None:
@@ -388,6 +419,8 @@ def test_without_the_checkpoint_it_is_left_out_and_said(desk: Path) -> None:
         ("low", 1e9),
         ("clips", 7),
         ("group_sizes", [1]),
+        ("groups_sha256", ""),
+        ("group_sizes", [0] * 6),
         ("protocol", "psnr[a:b/c/d/e/sound]@1"),
         ("version", 9),
     ],

@@ -59,7 +59,7 @@ def _run(words: list[str], folder: Path, stdout: Path, stderr: Path, memory_byte
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     os.chdir(folder)
-    os.environ.update(COLUMNS="80", TLBENCH_CACHE=str(folder / "cache"))
+    os.environ.update(COLUMNS="80", TLBENCH_CACHE=str(folder / "cache"), TLBENCH_CONFIG=str(folder / "config"))
     sys.argv = ["tlbench", *words]
     from tlbench.cli.main import main
 

@@ -6,11 +6,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
 
 from tlbench.errors import TlbenchError, quoted
 from tlbench.files import TEXT, read_outside
 from tlbench.toml_input import parse_toml
 
+PAGES = ("github.com", "sharepoint.com")  # cards give pages of these sites, not files, but for files of releases
 BUNDLED = "bundled"  # folder of the packages that are installed with tlbench, next to the cards
 
 
@@ -92,6 +94,14 @@ class Card:
     published_values: dict[str, float] = field(default_factory=dict)  # of ground truth, by metric key
     source: str = ""  # where these facts come from
     domain: Domain | None = None  # what it was trained on; None if unknown
+
+    @property
+    def is_page(self) -> bool:
+        """Whether its address is a web page, from which a person saves the file."""
+        address = urlparse(self.url)
+        host = address.hostname or ""
+        is_file = "/releases/download/" in address.path
+        return not is_file and any(host == page or host.endswith("." + page) for page in PAGES)
 
 
 def overlap(card: Card, trained_with: Iterable[str]) -> str | None:

@@ -134,8 +134,13 @@ def way_to_get(card: Card) -> str:
             f"the bundled {card.name} is for {', '.join(card.datasets)}; train one (`tlbench train-observer "
             f"{card.observer}`) and pass --weights {card.name}=PACKAGE"
         )
-    passed = f"--weights {card.name}={card.file}"
-    return f"run `tlbench checkpoints fetch {card.name}`, or download {card.url} and pass {passed}"
+    return f"{how_to_fetch(card)} and pass --weights {card.name}={card.file}"
+
+
+def how_to_fetch(card: Card) -> str:
+    """How its published file comes here, for messages: by a command too, unless its address is a web page."""
+    by_command = "" if card.is_page else f"run `tlbench checkpoints fetch {card.name}`, or "
+    return f"{by_command}download {card.url}"
 
 
 def given_checkpoint(observer: str, weights: Path | None) -> Path:

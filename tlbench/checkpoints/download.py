@@ -30,7 +30,6 @@ from tlbench.owner import owned
 DRIVE_RETRIES = 2  # of a lost connection, before the download fails
 # Of a file whose card states no size. The largest of them, with the state of its optimiser, has a few gigabytes.
 MOST_BYTES = 20 * 10**9
-PAGES = ("github.com", "sharepoint.com")  # cards give pages of these sites, not files, but for files of releases
 
 
 def fetch(card: Card, folder: Path, progress: Progress | None = None, *, take_over: bool = False) -> Path:
@@ -73,10 +72,7 @@ def fetch(card: Card, folder: Path, progress: Progress | None = None, *, take_ov
             )
         _compare_hash(card, target, sha256)
         return target
-    address = urlparse(card.url)
-    host = address.hostname or ""
-    is_file = "/releases/download/" in address.path
-    if not is_file and any(host == page or host.endswith("." + page) for page in PAGES):
+    if card.is_page:
         raise TlbenchError(
             f"checkpoint {card.name!r}: {card.url} is a web page; open it in a browser and save the file as {target}"
         )
@@ -85,7 +81,7 @@ def fetch(card: Card, folder: Path, progress: Progress | None = None, *, take_ov
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with owned(folder, name=card.file, take_over=take_over):
-            if host == "drive.google.com":
+            if urlparse(card.url).hostname == "drive.google.com":
                 _from_drive(card, target, part, progress)
             else:
                 wanted = Wanted(f"checkpoint {card.name!r}", card.url, target, _most_bytes(card), bool(card.sha256))

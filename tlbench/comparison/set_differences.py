@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tlbench.metrics.jackknife import jackknife_interval, jackknife_p_value
+from tlbench.metrics.jackknife import FEWEST_GROUPS, jackknife_interval, jackknife_p_value
 from tlbench.scoring.differences import Difference
 from tlbench.scoring.set_scores import SetScore
 
@@ -16,9 +16,9 @@ def why_not_compared(a: SetScore, b: SetScore) -> str:
             return f"{name} has none ({score.reason})"
         if score.of_halves:
             return f"{name} is the real videos, whose number is that between two halves of them"
-        if not score.without_each:
+        if len(score.without_each) < FEWEST_GROUPS:
             return f"{name} has too few clips for groups"
-    if a.groups_sha256 != b.groups_sha256:
+    if a.groups_sha256 != b.groups_sha256 or len(a.without_each) != len(b.without_each):
         return "they are of different clips, so there are no groups to pair"
     return ""
 

@@ -84,7 +84,7 @@ def find_metrics(words: Iterable[str] | None) -> tuple[Metric, ...]:
                 "score` measures it"
             )
         if not found:
-            known = sorted({metric.name for metric in all_metrics()})
+            known = [*sorted({metric.name for metric in all_columns()}), *PRESETS]
             hint = _as_labelled(word) or did_you_mean(word, known)
             raise TlbenchError(
                 f"no metric {quoted(word)}{hint} (there are {', '.join(known)}, each also with /paper or /sound)"
@@ -96,7 +96,7 @@ def find_metrics(words: Iterable[str] | None) -> tuple[Metric, ...]:
 def _as_labelled(word: str) -> str:
     """The part of a message that names the metric that tables call so: ``LSE-D at 0`` is lse_d_zero; else empty."""
     name, slash, arithmetic = word.partition("/")
-    for metric in all_metrics():
+    for metric in all_columns():
         if word.casefold() == metric.label.casefold():
             return f"; did you mean {metric.name!r}?"
         if slash and name.casefold() == metric.label.casefold() and arithmetic == metric.arithmetic:

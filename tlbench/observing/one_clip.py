@@ -9,7 +9,7 @@ import av
 import numpy as np
 
 from tlbench.arguments import AnyPath
-from tlbench.checkpoints.catalogue import known_cards, observer_cards
+from tlbench.checkpoints.catalogue import how_to_fetch, known_cards, observer_cards
 from tlbench.checkpoints.weights import Weights, find_weights, parse_weights
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError, listed, quoted
@@ -166,8 +166,8 @@ def weights_for(observer: str, named: str | None) -> Weights | None:
         names: Sequence[str] = [card.name for card in cards]
         raise TlbenchError(
             f"observer {quoted(observer)}: {'its checkpoint' if named is None else named} is not here; "
-            f"pass weights=NAME or NAME=FILE, with one of {', '.join(names)}, or run "
-            f"`tlbench checkpoints fetch {cards[0].name}`"
+            f"pass weights=NAME or NAME=FILE, with one of {', '.join(names)}, or "
+            f"{how_to_fetch(cards[0])}"
         )
     return found
 

@@ -264,9 +264,8 @@ class Result:
         for metric in self.metrics:
             if metric.key == key:
                 return metric
-        raise TlbenchError(
-            f"result {quoted(self.name)} has no metric {quoted(key)}; it has {', '.join(m.key for m in self.metrics)}"
-        )
+        keys = [one.key for one in self.metrics] + [score.metric.key for score in self.sets]
+        raise TlbenchError(f"result {quoted(self.name)} has no metric {quoted(key)}; it has {', '.join(keys)}")
 
     def row(self, key: str) -> Row:
         """The number of one metric. Raises TlbenchError, which names the keys there are."""

@@ -96,6 +96,10 @@ def _checked(score: SetScore, expected: int) -> SetScore:
         raise ValueError(f"{key} is of {score.clips} clips, but {expected} are expected")
     if len(score.without_each) != len(score.group_sizes):
         raise ValueError(f"{key}: {len(score.without_each)} values without a group for {len(score.group_sizes)} groups")
+    if score.group_sizes and (min(score.group_sizes) < 1 or sum(score.group_sizes) > score.generated):
+        raise ValueError(f"{key}: groups of {list(score.group_sizes)} of {score.generated} {score.metric.samples}")
+    if bool(score.group_sizes) != bool(score.groups_sha256):
+        raise ValueError(f"{key}: groups without the hash of their clips, or a hash without groups")
     if score.value is not None and (not score.features_sha256 or score.generated < score.metric.fewest):
         raise ValueError(f"{key} has a value of {score.generated} {score.metric.samples}, or without their hash")
     if score.metric.distance == "frechet" and score.value is not None and score.value < -1e-3:

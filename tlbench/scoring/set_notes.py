@@ -24,10 +24,18 @@ def _note(score: SetScore) -> str:
     real = "an unknown number of" if score.real is None else f"{score.real:,}"
     if score.of_halves:
         return f"{metric.label} of the real videos is that between two halves of them, the ceiling; {NOT_RECOMPUTED}."
-    parts = [f"{metric.label} of {score.generated:,} generated and {real} real {metric.samples}"]
-    if score.low is not None:
-        how = f"jackknife over {score.groups} groups of {score.unit}" if metric.distance == "frechet" else "bootstrap"
-        parts.append(f"interval: {how}" + ("" if metric.distance == "frechet" else f" over {score.clips:,} clips"))
+    parts = [f"{metric.label} of {score.generated:,} generated and {real} real {metric.samples}", _interval(score)]
     if score.ceiling is not None:
         parts.append(f"two halves of the real set: {number_text(score.ceiling, metric.digits)}")
     return "; ".join([*parts, NOT_RECOMPUTED]) + "."
+
+
+def _interval(score: SetScore) -> str:
+    """How the interval was made, or why there is none."""
+    if score.metric.distance == "frechet":
+        if score.low is None:
+            return "no interval: too few clips to leave out groups of them"
+        return f"interval: jackknife over {score.groups} groups of {score.unit}"
+    if score.low is None:
+        return "no interval: too few clips to resample"
+    return f"interval: bootstrap over {score.clips:,} clips"

@@ -192,7 +192,8 @@ def set_scores(
         for place, score in own.items():
             done = _scored(score, sides, settings)
             found[place] = [done]
-            if done.value is None and score.metric.instead and score.metric.instead not in names:
+            has_other = score.metric.instead and score.metric.instead not in names and sides.statistics is None
+            if done.value is None and has_other:
                 other = set_metric(score.metric.instead)
                 protocol = replace(score.protocol, metric=other.name, version=other.version)
                 found[place].append(_scored(SetScore(other, protocol), sides, settings))
@@ -391,9 +392,12 @@ def _kernel_score(score: SetScore, sides: _Sides, settings: IntervalSettings) ->
     count = sides.groups["generated"].count
     without = sums.without_groups(index["generated"], index["real"], count)
     sizes = np.bincount(index["generated"], weights=sums.generated_frames, minlength=count)
-    usable = bool(np.isfinite(without).all() and (sizes > 0).all()) and count > 1
+    usable = bool(np.isfinite(without).all() and (sizes > 0).all()) and count >= FEWEST_GROUPS
     return replace(
         score,
+        clips=len(index["generated"]),
+        generated=int(sums.generated_frames.sum()),
+        real=int(sums.real_frames.sum()),
         value=value * scale,
         low=None if ends is None else ends[0] * scale,
         high=None if ends is None else ends[1] * scale,

@@ -129,7 +129,7 @@ def prepare(
     left_out += [line for choice in choices for line in choice.left_out]
     plans = [choice.plan for choice in choices if choice.plan is not None]
     if not plans:
-        raise TlbenchError("; ".join(left_out))
+        raise TlbenchError("; ".join(left_out) or "no metric is asked for; `tlbench metrics list` shows them")
     networks = any(plan.weights for plan in plans)
     device = choose_device(options.device, networks, elsewhere=options.engine == "ray")
     plans = [_with_product(plan, device, options.matrix_product) for plan in plans]
