@@ -13,7 +13,9 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
+from tlbench.comparison.compare import MetricComparison, compare
 from tlbench.document import label_with_arrow, number_text
 from tlbench.leaderboard.build import read_dataset
 from tlbench.leaderboard.submission import Computed, Published, Submission
@@ -61,6 +63,93 @@ WITH_EQUAL_STEPS = {
     "Wav2Lip, equal steps": "Wav2Lip",
     "Faceformer, equal steps": "Faceformer",
 }
+
+
+class Ordering(NamedTuple):
+    """A row of the paper's orderings; without ``a`` it has words only.
+
+    Attributes
+    ----------
+    ordering, here : str
+        The two columns of words; ``{also}`` is the difference by WER2, with its p.
+    a, b : str
+        Systems, by their titles in the table above the row's; the difference is a - b.
+    key : str
+        The metric of the difference.
+    """
+
+    ordering: str
+    here: str
+    a: str = ""
+    b: str = ""
+    key: str = ""
+
+
+OF_SYNTHETIC = (
+    Ordering("ground truth is read best", "yes"),
+    Ordering("g+c below base-no-lip", "yes, by WER2 too ({also})", "g+c", "base-no-lip", "wer1/sound"),
+    Ordering("g below base-no-lip", "yes, by WER2 too ({also})", "g", "base-no-lip", "wer1/sound"),
+    Ordering("g+c below l+c", "yes, by WER2 too ({also})", "g+c", "l+c", "wer1/sound"),
+    Ordering("g+c below g", "not shown", "g+c", "g", "wer1/sound"),
+    Ordering("l below base-no-lip", "not shown", "l", "base-no-lip", "wer1/sound"),
+    Ordering("l+c below base-no-lip", "not shown, and the other way round", "l+c", "base-no-lip", "wer1/sound"),
+    Ordering("base-no-lip-gan is read worst", "not shown: l+c is, and not significantly"),
+    Ordering("sync does not imply intelligibility", "yes: every generator is in sync in all 120 clips"),
+)
+TALKLIP, BEFORE = "TalkLip (g+c)", "the same before the lip reader's loss"
+OF_GRID = (
+    Ordering("TalkLip is read better than Wav2Lip", "yes, WER2", TALKLIP, "Wav2Lip", "wer2/sound"),
+    Ordering("", "yes, WER3", TALKLIP, "Wav2Lip", "wer3/sound"),
+    Ordering("", "yes, ACC aligned", TALKLIP, "Wav2Lip", "acc_aligned/sound"),
+    Ordering("Wav2Lip is in better sync than TalkLip", "yes, LSE-C", "Wav2Lip", TALKLIP, "lse_c/sound"),
+    Ordering("", "yes, LSE-D", "Wav2Lip", TALKLIP, "lse_d/sound"),
+    Ordering("the best sync is Wav2Lip's", "no: that of TalkLip before the lip reader's loss is better"),
+    Ordering("the lip reader's loss makes lips more readable", "yes, WER2", TALKLIP, BEFORE, "wer2/sound"),
+    Ordering("", "not shown, WER3", TALKLIP, BEFORE, "wer3/sound"),
+    Ordering("", "not shown, ACC aligned", TALKLIP, BEFORE, "acc_aligned/sound"),
+    Ordering(
+        "sync does not predict reading",
+        "yes: the loss that lowers WER2 lowers LSE-C too",
+        TALKLIP,
+        BEFORE,
+        "lse_c/sound",
+    ),
+)
+G_BEFORE = "g before the lip reader's loss"
+OF_EQUAL_STEPS = (
+    Ordering("TalkLip (g+c) is read better than Wav2Lip", "yes, WER2", "g+c", "Wav2Lip", "wer2/sound"),
+    Ordering("", "yes, WER3", "g+c", "Wav2Lip", "wer3/sound"),
+    Ordering("Wav2Lip is in better sync than TalkLip (l)", "no: worse, LSE-C", "Wav2Lip", "l", "lse_c/sound"),
+    Ordering("Wav2Lip is read better than Faceformer", "yes, WER2", "Wav2Lip", "Faceformer", "wer2/sound"),
+    Ordering("", "yes, WER3", "Wav2Lip", "Faceformer", "wer3/sound"),
+    Ordering("Wav2Lip is in better sync than Faceformer", "yes, LSE-C", "Wav2Lip", "Faceformer", "lse_c/sound"),
+    Ordering("", "yes, LSE-D", "Wav2Lip", "Faceformer", "lse_d/sound"),
+    Ordering("g is read better than base-no-lip", "yes, WER2", "g", "base-no-lip", "wer2/sound"),
+    Ordering("", "yes, WER3", "g", "base-no-lip", "wer3/sound"),
+    Ordering("", "not shown, ACC aligned", "g", "base-no-lip", "acc_aligned/sound"),
+    Ordering("g is read better than l", "yes, WER2", "g", "l", "wer2/sound"),
+    Ordering("base-no-lip is in better sync than g", "yes, LSE-C", "base-no-lip", "g", "lse_c/sound"),
+    Ordering("", "yes, LSE-D", "base-no-lip", "g", "lse_d/sound"),
+    Ordering(
+        "the lip reader's loss makes lips more readable (g after and before it)",
+        "not shown, WER2",
+        "g",
+        G_BEFORE,
+        "wer2/sound",
+    ),
+    Ordering("", "not shown, WER3", "g", G_BEFORE, "wer3/sound"),
+    Ordering("(l and base-no-lip)", "not shown, WER2", "l", "base-no-lip", "wer2/sound"),
+    Ordering("", "not shown, WER3", "l", "base-no-lip", "wer3/sound"),
+    Ordering("the loss changes sync (g after and before it)", "for the worse, LSE-C", "g", G_BEFORE, "lse_c/sound"),
+    Ordering("g+c is read better than g", "not shown, WER2", "g+c", "g", "wer2/sound"),
+    Ordering("g+c is read better than base-no-lip", "not shown, WER2", "g+c", "base-no-lip", "wer2/sound"),
+    Ordering("", "yes, WER3", "g+c", "base-no-lip", "wer3/sound"),
+    Ordering("base-no-lip is in better sync than g+c", "yes, LSE-C", "base-no-lip", "g+c", "lse_c/sound"),
+    Ordering("+c helps sync (g+c and g)", "no, LSE-D is worse", "g+c", "g", "lse_d/sound"),
+    Ordering("(l+c and l)", "no, LSE-C is worse", "l+c", "l", "lse_c/sound"),
+    Ordering("l+c is read better than l", "not shown, WER2", "l+c", "l", "wer2/sound"),
+    Ordering("the GAN loss changes reading", "not shown, WER2", "base-no-lip", "base-no-lip-gan", "wer2/sound"),
+)
 MARKED = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- end -->)", re.S)
 
 
@@ -185,6 +274,58 @@ def equal_steps_of_grid() -> str:
     return _of_grid(WITH_EQUAL_STEPS)
 
 
+def orderings_of_synthetic() -> str:
+    """The paper's orderings of its variants by WER1, on the synthetic set."""
+    return _orderings("synthetic", VARIANTS, OF_SYNTHETIC, "WER1, difference")
+
+
+def orderings_of_grid() -> str:
+    """The paper's contrast of TalkLip and Wav2Lip, with the first generators of GRID's speaker s1."""
+    return _orderings("grid", ON_GRID, OF_GRID, "difference")
+
+
+def orderings_of_equal_steps() -> str:
+    """The paper's orderings of its eight systems, with equal steps on GRID's speaker s1."""
+    return _orderings("grid", WITH_EQUAL_STEPS, OF_EQUAL_STEPS, "difference")
+
+
+def _orderings(dataset: str, titles: Mapping[str, str], listed: Iterable[Ordering], head: str) -> str:
+    names = {title: name for name, title in titles.items()}
+    rows = []
+    for ordering, here, a, b, key in listed:
+        difference = p = also = ""
+        if a:
+            pair = paired(dataset, names[a], names[b])
+            difference, p = difference_text(pair[key]), p_text(pair[key])
+            wer2 = pair["wer2/sound"]
+            also = f"{difference_text(wer2).partition(' ')[0]}, p {p_text(wer2)}"
+        rows.append((ordering, here.format(also=also), difference, p))
+    return _table(("the paper's ordering", "here", head, "p"), rows, words=2)
+
+
+@cache
+def paired(dataset: str, a: str, b: str) -> dict[str, MetricComparison]:
+    """The metrics of two systems of a board by their keys, as `tlbench compare` has them."""
+    found = _computed(dataset)
+    return {row.metric.key: row for row in compare(found[a], found[b]).rows}
+
+
+def difference_text(row: MetricComparison) -> str:
+    """``+0.32 [0.19, 0.45]``."""
+    delta, low, high = (
+        _shown(row.metric.key, x) for x in (row.difference.delta, row.difference.low, row.difference.high)
+    )
+    plus = "+" if (row.difference.delta or 0) > 0 and delta.strip("0.") else ""
+    return f"{plus}{delta} [{low}, {high}]"
+
+
+def p_text(row: MetricComparison) -> str:
+    """Corrected by Holm; two figures from 0.01."""
+    p = row.p_adjusted
+    assert p is not None
+    return f"{p:.4f}" if p < 0.01 else f"{p:.2g}"
+
+
 def _of_grid(titles: Mapping[str, str]) -> str:
     """A dagger where WER1's reader is the network that the system was trained with."""
     keys = ("wer1/sound", "wer2/sound", "wer3/sound", "acc_aligned/sound")
@@ -226,6 +367,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "faults-of-grid": faults_of_grid,
     "miniature-of-grid": miniature_of_grid,
     "miniature-of-synthetic": miniature_of_synthetic,
+    "orderings-of-equal-steps": orderings_of_equal_steps,
+    "orderings-of-grid": orderings_of_grid,
+    "orderings-of-synthetic": orderings_of_synthetic,
     "pixels-of-grid": pixels_of_grid,
     "second-reader": second_reader,
 }
@@ -276,8 +420,10 @@ def _with_interval(result: Result, key: str) -> str:
     return _shown(key, row.value) + ends
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [" | ".join(head), " | ".join([":---", *["---:"] * (len(head) - 1)]), *(" | ".join(row) for row in rows)]
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) -> str:
+    """A table whose first columns, as many as ``words``, are on the left."""
+    sides = [":---"] * words + ["---:"] * (len(head) - words)
+    lines = [" | ".join(head), " | ".join(sides), *(" | ".join(row) for row in rows)]
     return "".join(f"| {line} |\n" for line in lines)
 
 
