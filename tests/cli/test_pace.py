@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from tlbench.cli import progress as showing
+from tlbench.cli import minute
 from tlbench.cli.pace import Pace
 from tlbench.cli.progress import CountProgress, ScoreProgress, TrainingProgress
 from tlbench.datasets.clip import Clip
@@ -30,7 +30,8 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(showing.time, "monotonic", made)
+    monkeypatch.setattr(minute.time, "monotonic", made)
+    minute.begin()
     monkeypatch.setattr(Pace.__init__, "__defaults__", (made,))
     return made
 
@@ -83,8 +84,26 @@ def test_the_first_clip_of_each_system_takes_time_too(clock: Clock, capsys: pyte
                 clock.seconds += 61
                 progress(name, observed(f"c{number}", cached=False), number + 1, 10)
     assert capsys.readouterr().err.splitlines() == [
-        f"scoring {name}: 2 of 10 clips, 0.016 clips/s, 8:08 left" for name in ("one", "two")
+        f"scoring {name}: {done} of 10 clips, 0.016 clips/s, {left} left"
+        for name in ("one", "two")
+        for done, left in ((1, "9:09"), (2, "8:08"))
     ]
+
+
+def test_systems_that_take_less_than_a_minute_each_share_the_minute(
+    clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a", "b", "c", "d", "e"):  # 24 seconds each, and a bar of their own
+        with ScoreProgress() as progress:
+            for number in range(3):
+                clock.seconds += 8
+                progress(name, observed(f"c{number}", cached=False), number + 1, 3)
+    said = capsys.readouterr().err.splitlines()
+    assert [line.partition(",")[0] for line in said] == ["scoring c: 2 of 3 clips"]
+    with CountProgress("hashing", "files") as counting:
+        clock.seconds += 5
+        counting(1, 2)
+    assert "hashing: 1 of 2 files" in capsys.readouterr().err
 
 
 def test_counts_and_steps_say_it_too(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tlbench.cli import progress
+from tlbench.cli import minute
 from tlbench.cli.lines import say
 from tlbench.cli.progress import CountProgress, DownloadProgress, ScoreProgress
 from tlbench.datasets.clip import Clip
@@ -25,7 +25,7 @@ from tlbench.observing.ray_options import ClusterState
 def test_the_rate_is_said_with_the_nodes_that_take_part_and_what_is_observed_again(
     cluster: ClusterState | None, said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress, "QUIET_SECONDS", -1.0)
+    monkeypatch.setattr(minute, "QUIET_SECONDS", -1.0)
     with ScoreProgress() as shown:
         if cluster is not None:
             shown.watch(cluster)
@@ -54,7 +54,8 @@ def test_without_a_terminal_a_line_is_written_every_minute(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seconds = iter(range(0, 1000, 7))
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(seconds))
+    monkeypatch.setattr(minute.time, "monotonic", lambda: next(seconds))
+    minute.begin()
     with CountProgress("hashing", "files") as shown:
         for done in range(1, 41):
             shown(done, 100)
@@ -67,7 +68,8 @@ def test_a_download_without_a_terminal_says_so_too(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seconds = iter(range(0, 10_000, 20))
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(seconds))
+    monkeypatch.setattr(minute.time, "monotonic", lambda: next(seconds))
+    minute.begin()
     with DownloadProgress("syncnet_v2.model") as shown:
         for megabytes in range(100, 140, 10):  # 100 are there of before
             shown(megabytes * 10**6, 200 * 10**6)

@@ -169,10 +169,10 @@ def served(folder: Path, *words: str) -> Iterator[str]:
         try:
             found = re.search(r"http://\S+", process.stdout.readline())
             assert found, process.stderr.read()
-            yield found[0].rstrip(";")
+            yield found[0]
         finally:
             process.send_signal(signal.SIGINT)
-            assert process.wait(20) == 130
+            assert process.wait(20) == 0
             assert "Traceback" not in process.stderr.read()
 
 

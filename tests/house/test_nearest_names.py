@@ -19,7 +19,7 @@ from tlbench.datasets.selection import load_dataset
 from tlbench.errors import TlbenchError, did_you_mean, listed
 from tlbench.generation.controls import control
 from tlbench.generation.faults import find_faults
-from tlbench.metrics.catalogue import find_metric, find_metrics
+from tlbench.metrics.catalogue import all_columns, find_metric, find_metrics, nearest_column
 from tlbench.scoring.view_choice import check_views
 
 OWN_WORDS = {
@@ -43,8 +43,13 @@ def test_an_endless_name_is_answered_at_once() -> None:
     assert did_you_mean("psnr" * 10**6, ["psnr"]) == ""
 
 
+def raise_of(hint: str) -> None:
+    raise TlbenchError(f"no such column{hint} (there are others)")
+
+
 ASKED: dict[str, tuple[Callable[[str], object], str]] = {
     "metric": (lambda name: find_metrics([name]), "psnr"),
+    "column": (lambda name: raise_of(nearest_column(name, all_columns())), "psnr"),
     "metric's key": (find_metric, "psnr/paper"),
     "control": (control, "frozen-mouth"),
     "fault": (lambda name: find_faults([name]), "blur"),
@@ -72,6 +77,12 @@ def test_the_nearest_name_is_said(kind: str) -> None:
         ("metric", "LSE-D at 0", "lse_d_zero"),
         ("metric", "PSNR/frame", "psnr_frame_mean"),
         ("metric", "lse-c/sound", "lse_c/sound"),
+        ("metric", "SyncNet", "syncnet"),
+        ("metric", "sonud", "sound"),
+        ("column", "WER1", "wer1"),
+        ("column", "LES-C", "lse_c"),
+        ("column", "wre3", "wer3"),
+        ("column", "FVD", "fvd"),
         ("control", "Frozen Mouth", "frozen-mouth"),
         ("fault", "Other words", "other-words"),
         ("observer", "AV-HuBERT", "avhubert"),
@@ -89,6 +100,8 @@ def test_the_nearest_split_and_view_are_said(tmp_path: Path) -> None:
         load_dataset("folder", make_folder(tmp_path), split="al")
     with pytest.raises(TlbenchError, match=r"no such view; did you mean 'small-whole'\? \(there are auto, "):
         check_views({"syncnet": "small-whol"}, ["syncnet"])
+    with pytest.raises(TlbenchError, match=r"of observer 'syncent'; did you mean 'syncnet'\?"):
+        check_views({"syncent": "auto"}, ["pixels", "syncnet"])
 
 
 def test_one_function_looks_for_the_nearest_name() -> None:

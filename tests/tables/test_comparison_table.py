@@ -52,5 +52,7 @@ def test_columns_are_chosen_and_intervals_left_out() -> None:
     head = next(line for line in drawn.splitlines() if line.startswith("metric"))
     assert head.split() == ["metric", "verdict", "a", "-", "b"]
     assert "[" not in "".join(line for line in drawn.splitlines() if line.startswith("level"))
-    with pytest.raises(TlbenchError, match="no column 'q'; a comparison has a, b, difference"):
+    with pytest.raises(TlbenchError, match="no column 'q'; there are a, b, difference"):
         render_comparison(comparison, columns=["q"])
+    with pytest.raises(TlbenchError, match="no column 'diffrence'; did you mean 'difference'"):
+        render_comparison(comparison, columns=["diffrence"])

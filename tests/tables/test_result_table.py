@@ -82,8 +82,10 @@ def test_columns_are_chosen_and_ordered_and_unknown_ones_named() -> None:
     assert "PSNR" not in drawn
     assert "LSE" not in drawn
     assert "12 of 12" in drawn
-    with pytest.raises(TlbenchError, match=r"no column 'wers'; the results have wer/paper, acc/paper, .*--columns"):
+    with pytest.raises(TlbenchError, match=r"no column 'wers'; did you mean 'wer'\?; the results have wer/paper"):
         render(SIX, columns=["wers"])
+    with pytest.raises(TlbenchError, match=r"no column 'zzz'; the results have wer/paper, acc/paper, .*--columns"):
+        render(SIX, columns=["zzz"])
 
 
 def test_columns_take_the_words_of_metrics() -> None:

@@ -13,7 +13,7 @@ from typing import TextIO
 
 import click
 
-from tlbench.cli import signals, streams
+from tlbench.cli import minute, signals, streams
 from tlbench.cli.grouped_help import CommandGroup
 from tlbench.cli.lines import say
 from tlbench.cli.surroundings import check_memory, check_words, refused, short_words
@@ -69,6 +69,7 @@ def group() -> None:
     Results go to stdout, progress and warnings to stderr.
     Exit codes: 0 all well, 1 finished but something is to be looked at, 2 could not be done.
     """
+    minute.begin()
 
 
 def _show_warning(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from tlbench.cli import minute
 from tlbench.cli.lines import lines_above
 from tlbench.cli.pace import Pace
 from tlbench.document import counted
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from tlbench.observing.ray_options import ClusterState
     from tlbench.training.loop import TrainingReport
 
-QUIET_SECONDS = 60.0  # between lines without a terminal
 BAR_WIDTH = 16  # leaves room for counts, time and figures in 80 columns
 
 
@@ -74,7 +73,6 @@ class ScoreProgress(_Drawn):
         self.console, self._bar = _counting_bar()
         self._task = self._bar.add_task("preparing", total=None, figures="")
         self._doing = ""
-        self._said = time.monotonic()
         self._pace = Pace("clips")
         self._cached = 0
         self._figures = ""
@@ -85,7 +83,6 @@ class ScoreProgress(_Drawn):
         doing = f"scoring {name}" if observation is not None else f"writing {name}"
         if doing != self._doing:
             self._doing = doing
-            self._said = time.monotonic()
             self._pace.begin_after_latest()
             self._cached = 0
             self._bar.reset(self._task, description=doing, total=total, figures="")
@@ -94,8 +91,7 @@ class ScoreProgress(_Drawn):
             self._tell(observation)
         self._figures = self._pace.figures(done, total, self._cached)
         self._bar.update(self._task, completed=done, total=total, figures=self._all_figures)
-        if not self.console.is_terminal and time.monotonic() - self._said > QUIET_SECONDS:
-            self._said = time.monotonic()
+        if not self.console.is_terminal and minute.is_over():
             self.say(f"{doing}: {done} of {counted(total, 'clip')}, {self._all_figures}")
         if done == total and self._cached:
             self.say(f"{name}: {self._cached} of {counted(total, 'clip')} came from the cache")
@@ -151,15 +147,13 @@ class DownloadProgress(_Drawn):
         )
         self._task = self._bar.add_task(name, total=None)
         self._name = name
-        self._said = time.monotonic()
         self._pace = Pace("MB")
         self._before: int | None = None  # bytes of an earlier download, which say nothing of this one's pace
 
     def __call__(self, there: int, total: int | None) -> None:
         self._bar.update(self._task, completed=there, total=total)
         self._before = there if self._before is None else self._before
-        if not self.console.is_terminal and time.monotonic() - self._said > QUIET_SECONDS:
-            self._said = time.monotonic()
+        if not self.console.is_terminal and minute.is_over():
             done, left = round((there - self._before) / 1e6), None if total is None else round((total - there) / 1e6)
             told = f"{self._name}: {there / 1e6:,.0f} MB" + ("" if total is None else f" of {total / 1e6:,.0f} MB")
             pace = self._pace.figures(done, None if left is None else done + left)
@@ -173,7 +167,6 @@ class TrainingProgress(_Drawn):
         self.console, self._bar = _counting_bar()
         self._task = self._bar.add_task("preparing", total=None, figures="")
         self._doing = ""
-        self._said = time.monotonic()
         self._pace = Pace("clips")
         self._before = 0
 
@@ -199,8 +192,7 @@ class TrainingProgress(_Drawn):
         pace = self._pace.figures(done - self._before, None if total is None else total - self._before)
         shown = ", ".join(filter(None, (figures, pace)))
         self._bar.update(self._task, completed=done, total=total, figures=shown)
-        if not self.console.is_terminal and time.monotonic() - self._said > QUIET_SECONDS:
-            self._said = time.monotonic()
+        if not self.console.is_terminal and minute.is_over():
             of_all = "" if total is None else f" of {total}"
             self.say(f"{doing}: {done}{of_all}" + (f", {shown}" if shown else ""))
 
@@ -220,7 +212,6 @@ class CountProgress(_Drawn):
     def __init__(self, doing: str, things: str, *, transient: bool = False) -> None:
         self._doing = doing
         self._things = things
-        self._said = time.monotonic()
         self._pace = Pace(things)
         self.console, self._bar = _counting_bar(transient=transient)
         self._task = self._bar.add_task(doing, total=None, figures=things)
@@ -228,7 +219,6 @@ class CountProgress(_Drawn):
     def __call__(self, done: int, total: int) -> None:
         figures = self._pace.figures(done, total)
         self._bar.update(self._task, completed=done, total=total, figures=figures or self._things)
-        if not self.console.is_terminal and time.monotonic() - self._said > QUIET_SECONDS:
-            self._said = time.monotonic()
+        if not self.console.is_terminal and minute.is_over():
             told = f", {figures}" if figures else ""
             self.say(f"{self._doing}: {done} of {total} {self._things}{told}")

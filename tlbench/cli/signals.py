@@ -1,5 +1,7 @@
 """SIGINT and SIGTERM: every command ends within five seconds, with 130 or 143, and nothing half written.
 
+A command that serves pages until Ctrl-C ends with 0 then.
+
 SIGUSR1 asks whatever observes clips to stop soon (:mod:`tlbench.observing.stopping`); other work takes no notice.
 
 The first signal raises :class:`Interrupted` at the next line of Python. A call into a library may take longer than that
@@ -17,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
+from tlbench.cli.lines import say
 from tlbench.errors import one_line
 from tlbench.observing.stopping import STOP
 from tlbench.owner import remove_owner_files, why_taken_away
@@ -58,6 +61,17 @@ def deferred() -> Iterator[None]:
         yield
     finally:
         _deferred = False
+
+
+@contextmanager
+def until_ctrl_c() -> Iterator[None]:
+    """Around what serves until Ctrl-C, which is then its proper end and no interruption."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if received() not in (None, signal.SIGINT):
+            raise
+        say("stopped", err=True)
 
 
 def received() -> int | None:

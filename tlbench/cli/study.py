@@ -13,6 +13,7 @@ from tlbench.cli.facts import print_json
 from tlbench.cli.grouped_help import CommandGroup
 from tlbench.cli.lines import say
 from tlbench.cli.options import WholeNumber, clip_options, json_option, seed_option, take_over_option
+from tlbench.cli.signals import until_ctrl_c
 from tlbench.document import counted
 from tlbench.errors import TlbenchError, quoted
 from tlbench.serving.addresses import CONNECTIONS_OF_ONE
@@ -153,11 +154,12 @@ def serve(study: Path, host: str, port: int, name: str | None, connections: int,
     from tlbench.study.server import serve_study
 
     def ready(address: str) -> None:
-        click.echo(f"the study is at {address}; Ctrl-C stops it")
+        click.echo(f"the study is at {address} (Ctrl-C stops it)")
         if not is_loopback(host):
             click.echo("warning: other machines can reach it, and nothing is encrypted", err=True)
 
-    serve_study(study, host, port, name, connections_of_one=connections, take_over=take_over, ready=ready)
+    with until_ctrl_c():
+        serve_study(study, host, port, name, connections_of_one=connections, take_over=take_over, ready=ready)
 
 
 @command.command()

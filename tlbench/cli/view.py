@@ -9,6 +9,7 @@ import click
 
 from tlbench.cli.lines import say
 from tlbench.cli.options import PATH, WholeNumber
+from tlbench.cli.signals import until_ctrl_c
 
 
 @click.command()
@@ -33,8 +34,9 @@ def command(results: Path, port: int, videos: tuple[Path, ...], open_page: bool)
     from tlbench.viewing.server import serve_runs
 
     def ready(address: str) -> None:
-        say(f"the runs in {results} are at {address}; Ctrl-C stops it")
+        say(f"the runs in {results} are at {address} (Ctrl-C stops it)")
         if open_page:
             webbrowser.open(address)
 
-    serve_runs(results, port, videos=videos, ready=ready)
+    with until_ctrl_c():
+        serve_runs(results, port, videos=videos, ready=ready)

@@ -85,7 +85,7 @@ def find_metrics(words: Iterable[str] | None) -> tuple[Metric, ...]:
             )
         if not found:
             known = [*sorted({metric.name for metric in all_columns()}), *PRESETS]
-            hint = _as_labelled(word) or did_you_mean(word, known)
+            hint = nearest_column(word, all_columns())
             raise TlbenchError(
                 f"no metric {quoted(word)}{hint} (there are {', '.join(known)}, each also with /paper or /sound)"
             )
@@ -93,10 +93,21 @@ def find_metrics(words: Iterable[str] | None) -> tuple[Metric, ...]:
     return tuple(metric for metric in all_metrics() if metric.key in wanted)
 
 
-def _as_labelled(word: str) -> str:
+def nearest_column(word: str, metrics: Iterable[AnyMetric]) -> str:
+    """The part of a message that names what ``word`` is nearly the name of; empty if that is nothing.
+
+    A metric, its key or its label in tables, an observer of some of ``metrics``, an arithmetic or a preset.
+    """
+    columns = list(metrics)
+    names = [name for metric in columns for name in (metric.name, metric.key)]
+    observers = [metric.observer for metric in columns]
+    return _as_labelled(word, columns) or did_you_mean(word, [*names, *observers, *get_args(Arithmetic), *PRESETS])
+
+
+def _as_labelled(word: str, metrics: Iterable[AnyMetric]) -> str:
     """The part of a message that names the metric that tables call so: ``LSE-D at 0`` is lse_d_zero; else empty."""
     name, slash, arithmetic = word.partition("/")
-    for metric in all_columns():
+    for metric in metrics:
         if word.casefold() == metric.label.casefold():
             return f"; did you mean {metric.name!r}?"
         if slash and name.casefold() == metric.label.casefold() and arithmetic == metric.arithmetic:

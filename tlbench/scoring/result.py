@@ -18,9 +18,10 @@ import numpy as np
 from tlbench.document import counted
 from tlbench.errors import TlbenchError, quoted, shortened
 from tlbench.files import write_text_atomically
+from tlbench.metrics.catalogue import nearest_column
 from tlbench.metrics.metric import Metric
 from tlbench.metrics.protocol import Protocol
-from tlbench.metrics.sets import SetMetric
+from tlbench.metrics.sets import AnyMetric, SetMetric
 from tlbench.metrics.tally import Tally
 from tlbench.observing.clip_info import ClipInfo
 from tlbench.preflight.findings import LEVELS, Finding, count_clips, is_of_dataset, worst_first
@@ -264,8 +265,11 @@ class Result:
         for metric in self.metrics:
             if metric.key == key:
                 return metric
-        keys = [one.key for one in self.metrics] + [score.metric.key for score in self.sets]
-        raise TlbenchError(f"result {quoted(self.name)} has no metric {quoted(key)}; it has {', '.join(keys)}")
+        own: list[AnyMetric] = [*self.metrics, *(score.metric for score in self.sets)]
+        raise TlbenchError(
+            f"result {quoted(self.name)} has no metric {quoted(key)}{nearest_column(key, own)}; it has "
+            f"{', '.join(one.key for one in own)}"
+        )
 
     def row(self, key: str) -> Row:
         """The number of one metric. Raises TlbenchError, which names the keys there are."""

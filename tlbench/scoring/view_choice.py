@@ -22,8 +22,8 @@ def check_views(views: Mapping[str, str], observers: Iterable[str]) -> None:
     """Raises TlbenchError if an observer of ``--view`` is not used by the run, or has no such view."""
     for name, view in views.items():
         if name not in observers:
-            used = ", ".join(observers)
-            raise TlbenchError(f"--view {name}={view}: no metric of this run is of observer {quoted(name)} ({used})")
+            used = listed(name, observers)
+            raise TlbenchError(f"--view {name}={view}: no metric of this run is of observer {quoted(name)}{used}")
         kind = observer_class(name)
         if not kind.default_view:
             raise TlbenchError(f"--view {name}={view}: the metrics of {quoted(name)} name their views themselves")

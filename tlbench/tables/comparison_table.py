@@ -7,7 +7,7 @@ from typing import Any, TextIO
 
 from tlbench.comparison.compare import Comparison, SystemStatus
 from tlbench.comparison.comparison_table import COLUMNS, comparison_document, comparison_notes
-from tlbench.errors import TlbenchError, quoted
+from tlbench.errors import TlbenchError, listed, quoted
 from tlbench.tables.formats import Format, check_format, csv_text, draw, finite_row, json_text
 from tlbench.tables.terminal import DEFAULT_WIDTH, shows_color, shows_only_ascii, terminal_width, write_text
 
@@ -42,7 +42,7 @@ def render_comparison(
     chosen = COLUMNS if columns is None else tuple(dict.fromkeys(columns))
     for name in chosen:
         if name not in COLUMNS:
-            raise TlbenchError(f"no column {quoted(name)}; a comparison has {', '.join(COLUMNS)} (--columns)")
+            raise TlbenchError(f"no column {quoted(name)}{listed(name, COLUMNS)} (--columns)")
     if format == "csv":
         return csv_text({"system_a": comparison.a, "system_b": comparison.b} | item for item in comparison.as_dicts())
     if format == "json":

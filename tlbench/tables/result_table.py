@@ -21,6 +21,7 @@ from tlbench.document import (
     number_text,
 )
 from tlbench.errors import TlbenchError, quoted
+from tlbench.metrics.catalogue import nearest_column
 from tlbench.metrics.presets import PRESETS
 from tlbench.metrics.protocol import Protocol, differing_fields
 from tlbench.metrics.sets import AnyMetric
@@ -161,7 +162,8 @@ def _chosen_keys(results: Sequence[Result], columns: Sequence[str]) -> list[str]
             ]
         if not found:
             raise TlbenchError(
-                f"no column {quoted(name)}; the results have {', '.join(metrics) or 'no metrics'} (--columns)"
+                f"no column {quoted(name)}{nearest_column(name, metrics.values())}; the results have "
+                f"{', '.join(metrics) or 'no metrics'} (--columns)"
             )
         chosen |= dict.fromkeys(found)
     return list(chosen)

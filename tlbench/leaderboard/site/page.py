@@ -17,6 +17,7 @@ from tlbench.files import csp_hash
 from tlbench.html_pages import template_environment
 from tlbench.leaderboard.site.dataset import board_context, head, numbers_csv, system_page
 from tlbench.leaderboard.site.front import front_card, front_panel
+from tlbench.leaderboard.site.project import project_address
 from tlbench.leaderboard.site.submit import submit_context
 from tlbench.leaderboard.site.system import system_context
 from tlbench.leaderboard.standings import Board
@@ -61,6 +62,7 @@ def _shell(datasets: Sequence[str]) -> dict[str, Any]:
     style, theme = _static("site.css"), _static("theme.js")
     return {
         "datasets": datasets,
+        "project": {label: project_address(label) for label in ("Documentation", "Repository")},
         "style": Markup(style),
         "style_hash": csp_hash(style),
         "theme": Markup(theme),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, metadata
 from typing import Any
 
 from tlbench.datasets.dataset import dataset_class, dataset_names
+from tlbench.leaderboard.site.project import project_address
 
 EXAMPLE = "lrs2"  # the data set of the commands
 SCORE = f"""\
@@ -28,19 +28,10 @@ git push --set-upstream origin mine"""
 def submit_context() -> dict[str, Any]:
     """The page for the template."""
     return {
-        "repository": repository(),
+        "repository": project_address("Repository"),
         "others": [name for name in dataset_names() if name != EXAMPLE and not dataset_class(name).anonymous],
         "score": SCORE,
         "add": ADD,
         "check": CHECK,
         "pull": PULL,
     }
-
-
-def repository() -> str:
-    """The address of the project's repository, from the metadata of the installed package; "" if it has none."""
-    try:
-        addresses = metadata("tlbench").get_all("Project-URL") or []
-    except PackageNotFoundError:
-        return ""
-    return next((one.partition(", ")[2] for one in addresses if one.startswith("Repository, ")), "")
