@@ -122,6 +122,8 @@ def test_pages_load_nothing_from_elsewhere(site: Path) -> None:
     for page in site.rglob("*.html"):
         for address in Links(page).loaded:
             assert not re.match(r"[a-z]+:|//", address), f"{page.name} loads {address}"
+        # The theme's script asks the repository's host how many stars it has where there is this element.
+        assert 'data-md-component="source"' not in page.read_text("utf-8"), page.name
 
 
 def test_docstrings_stand_on_the_page_without_sphinx_roles(site: Path) -> None:

@@ -37,7 +37,12 @@ def _line(result: Result, blind: Blind, metric: Metric) -> dict[str, Any]:
                 "best": verdict is not None and verdict.blind == reader.name,
             }
         )
-    line = {**head(metric), "own": shown_number(result.row(metric.key).value, digits), "values": values}
+    line = {
+        **head(metric),
+        "arithmetic": metric.arithmetic,
+        "own": shown_number(result.row(metric.key).value, digits),
+        "values": values,
+    }
     if verdict is None:
         return line | {"delta": "-", "ends": "", "clips": "0", "read": None}
     return line | {

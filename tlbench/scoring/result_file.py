@@ -40,6 +40,7 @@ from tlbench.scoring.result_json import SCHEMA, json_number
 from tlbench.scoring.set_file import read_sets
 from tlbench.statistics import Interval, IntervalSettings
 
+RECORD_SCHEMA = "tlbench.leaderboard/"  # of a record on a leaderboard, which has the whole result
 VERSION_DIGITS = 9
 MOST_CLIPS = 10**6
 MOST_TEXTS = 1_000  # remarks, names of checkpoints, notes and findings of one clip
@@ -116,7 +117,8 @@ def _read_json(file: Path) -> dict[str, Any]:
         raise TlbenchError(f"{file}: not a JSON file ({error}); pass the {FILE_NAME} of a run") from error
     if not isinstance(data, dict):
         raise TlbenchError(f"{file}: not a tlbench result; pass the {FILE_NAME} of a run")
-    return data
+    within = data.get("result")  # of a leaderboard's record of a computed system
+    return within if isinstance(within, dict) and str(data.get("schema")).startswith(RECORD_SCHEMA) else data
 
 
 def _other_schema(schema: Any) -> str:
