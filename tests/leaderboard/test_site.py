@@ -24,7 +24,8 @@ from tlbench.leaderboard.site.charts import Axis, ChartPoint, place_labels, scat
 from tlbench.leaderboard.site.dataset import cell, date_of, groups, pictures
 from tlbench.leaderboard.site.front import front_card
 from tlbench.leaderboard.site.page import site_pages
-from tlbench.leaderboard.site.submit import EXAMPLE, repository, submit_context
+from tlbench.leaderboard.site.project import project_address
+from tlbench.leaderboard.site.submit import EXAMPLE, submit_context
 from tlbench.leaderboard.site.system import breakdowns
 from tlbench.leaderboard.standings import Board, kind_of, make_board
 from tlbench.leaderboard.submission import Computed, Published
@@ -104,7 +105,7 @@ def test_every_link_leads_to_a_page_of_the_site_or_to_an_address_of_a_record(sit
     for path, page in pages(site):
         for link in page.of("a"):
             target, _, fragment = str(link["href"]).partition("#")
-            if target == "https://example.org/p" or target.partition("?")[0] == f"{repository()}/compare/main...mine":
+            if target == "https://example.org/p" or target.partition("?")[0] == f"{project_address('Repository')}/compare/main...mine":
                 continue
             there = (path.parent / target).resolve() if target else path
             assert there.is_file(), f"{path}: {link['href']}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import permutations
 from math import ceil, floor, log10
 from textwrap import wrap
 
@@ -20,9 +21,11 @@ NARROW = 500  # pixels; in narrower charts names are folded earlier
 BINS = 24
 ROUNDS = 6  # of placing names; more rounds change nothing visible
 COVERED = 12.0  # square pixels that two names may share: no letter is hidden
+CROSSED = 300.0  # cost of a leader over a name or a mark, as much as of 30 covered square pixels
 NEAR = 12  # pixels; a name further away from its point gets a line to it
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 Place = tuple[float, float]
+Line = tuple[float, float, float, float]  # x and y of the begin, then of the end
 Label = tuple[float, float, str]  # x, y of the first line's baseline, and the anchor of the text
 
 
@@ -128,21 +131,29 @@ def scatter(points: Sequence[ChartPoint], x: Axis, y: Axis, width: int, height: 
     frame = (left, 2.0, width - 2.0, bottom)
     labels = place_labels(names, places, frame)
     key: list[Markup] = []
-    if crowded(names, labels):
+    if crowded(names, places, labels):
         names = [str(number) for number in range(1, len(points) + 1)]
         labels = place_labels(names, places, frame)
         key, height = _key(points, width, height)
     drawn += [_whiskers(p, place, across, up) for p, place in zip(points, places, strict=True)]
-    drawn += [_leader(*one) for one in zip(names, places, labels, strict=True)]
+    leaders = [_leader(place, _extent(name, at)) for name, place, at in zip(names, places, labels, strict=True)]
+    drawn += [
+        tag("line", {"class": "leader", "x1": x1, "y1": y1, "x2": f"{x2:g}", "y2": f"{y2:g}"})
+        for x1, y1, x2, y2 in filter(None, leaders)
+    ]
     drawn += [_point(*one, x, y) for one in zip(points, names, places, labels, strict=True)] + key
     said = f"{y.name} over {x.name}, {counted(len(points), 'system')}. The data set's table has the same numbers."
     return _svg(width, height, said, drawn, role="group")
 
 
-def crowded(names: Sequence[str], labels: Sequence[Label]) -> bool:
-    """Whether some names cover each other by more than a few pixels."""
+def crowded(names: Sequence[str], places: Sequence[Place], labels: Sequence[Label]) -> bool:
+    """Whether some names cover each other by more than a few pixels, or the leader of one crosses another."""
     boxes = [_extent(name, label) for name, label in zip(names, labels, strict=True)]
-    return any(_common(a, b) > COVERED for place, a in enumerate(boxes) for b in boxes[:place])
+    leaders = [_leader(place, box) for place, box in zip(places, boxes, strict=True)]
+    return any(
+        _common(boxes[i], boxes[j]) > COVERED or _crosses(leaders[i], boxes[j])
+        for i, j in permutations(range(len(boxes)), 2)
+    )
 
 
 def _key(points: Sequence[ChartPoint], width: int, height: int) -> tuple[list[Markup], int]:
@@ -173,14 +184,28 @@ def _whiskers(point: ChartPoint, place: Place, across: Scale, up: Scale) -> Mark
     return Markup("").join(lines)
 
 
-def _leader(name: str, place: Place, label: Label) -> Markup:
-    """A line from a point to the nearest point of its name, if the name is far away."""
-    x, y = place
-    left, top, right, bottom = _extent(name, label)
+def _leader(place: Place, box: Box) -> Line | None:
+    """The line from a point to the nearest point of its name; None for a name that is next to its point."""
+    (x, y), (left, top, right, bottom) = place, box
     near = min(max(x, left), right), min(max(y, top), bottom)
-    if (near[0] - x) ** 2 + (near[1] - y) ** 2 < NEAR**2:
-        return Markup("")
-    return tag("line", {"class": "leader", "x1": x, "y1": y, "x2": f"{near[0]:g}", "y2": f"{near[1]:g}"})
+    return (x, y, *near) if (near[0] - x) ** 2 + (near[1] - y) ** 2 >= NEAR**2 else None
+
+
+def _crosses(line: Line | None, box: Box) -> bool:
+    """Whether a part of a line is in a box."""
+    if line is None:
+        return False
+    begin, end = 0.0, 1.0  # of the part, in lengths of the line
+    for side in (0, 1):
+        at, step = line[side], line[side + 2] - line[side]
+        if step:
+            enter, leave = sorted(((box[side] - at) / step, (box[side + 2] - at) / step))
+            begin, end = max(begin, enter), min(end, leave)
+        elif not box[side] < at < box[side + 2]:
+            return False
+        if begin >= end:
+            return False
+    return True
 
 
 def _point(point: ChartPoint, name: str, place: Place, label: Label, x: Axis, y: Axis) -> Markup:
@@ -202,27 +227,34 @@ def _point(point: ChartPoint, name: str, place: Place, label: Label, x: Axis, y:
 
 
 def place_labels(names: Sequence[str], places: Sequence[Place], frame: Box) -> list[Label]:
-    """The position of each name near its point, with as little overlap as possible.
+    """The position of each name near its point, with as little overlap as possible, also of leaders with names.
 
     Each name in turn takes the position with the least overlap. This is repeated with the positions of all others until
-    no name moves. Positions further away cost a little, and leaving the frame costs most. A name may have several
+    no name moves. Positions further away cost a little, and leaving the frame costs most. A leader must cross no other
+    name, or nobody could read it, and pass no other mark, or it would seem to begin there. A name may have several
     lines.
     """
     points = [(x - 7, y - 7, x + 7, y + 7) for x, y in places]
     chosen: list[Label | None] = [None] * len(names)
     boxes: list[Box | None] = [None] * len(names)
+    leaders: list[Line | None] = [None] * len(names)
     for _ in range(ROUNDS):
         before = list(chosen)
         for i, (name, (x, y)) in enumerate(zip(names, places, strict=True)):
             taken = [box for j, box in enumerate(boxes) if j != i and box is not None]
             taken += [point for j, point in enumerate(points) if j != i]
+            lines = [line for j, line in enumerate(leaders) if j != i]
             best = float("inf")
             for distance, label in enumerate(_choices(x, y, name.count("\n"))):
                 box = _extent(name, label)
-                outside = sum(max(0.0, over) for over in _over(box, frame))
-                cost = 1000 * outside + 3 * sum(_common(box, other) for other in taken) + 2 * distance
+                cost = 1000 * sum(max(0.0, over) for over in _over(box, frame)) + 2 * distance
+                if cost >= best:
+                    continue
+                line = _leader((x, y), box)
+                crossed = sum(_crosses(line, other) for other in taken) + sum(_crosses(other, box) for other in lines)
+                cost += 40 * sum(_common(box, other) for other in taken) + CROSSED * crossed
                 if cost < best - 1e-9:
-                    best, chosen[i], boxes[i] = cost, label, box
+                    best, chosen[i], boxes[i], leaders[i] = cost, label, box, line
         if chosen == before:
             break
     return [label for label in chosen if label is not None]
