@@ -105,7 +105,10 @@ def test_every_link_leads_to_a_page_of_the_site_or_to_an_address_of_a_record(sit
     for path, page in pages(site):
         for link in page.of("a"):
             target, _, fragment = str(link["href"]).partition("#")
-            if target == "https://example.org/p" or target.partition("?")[0] == f"{project_address('Repository')}/compare/main...mine":
+            if (
+                target == "https://example.org/p"
+                or target.partition("?")[0] == f"{project_address('Repository')}/compare/main...mine"
+            ):
                 continue
             there = (path.parent / target).resolve() if target else path
             assert there.is_file(), f"{path}: {link['href']}"
