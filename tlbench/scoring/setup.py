@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -265,7 +266,9 @@ def _follows_faces(selection: Selection, measured: MetricOptions) -> bool:
     """Whether LSE on followed faces may be of use: the user's own videos, and a SyncNet that sees their crops."""
     if not selection.dataset.anonymous or selection.drive is not None:
         return False
-    weights = find_weights(observer_cards("syncnet"), measured.weights, selection.dataset.name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what is to be said of its file is said when the observer is chosen
+        weights = find_weights(observer_cards("syncnet"), measured.weights, selection.dataset.name)
     return weights is not None and observer_class("syncnet").fits("face-track", weights.view)
 
 
