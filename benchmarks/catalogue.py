@@ -294,8 +294,8 @@ BENCHMARKS = (
     Benchmark(
         "face_network",
         "The network of CSIM",
-        "dlib's face ResNet by torch, 16 faces a pass (four in AMD's figures), on the same faces as dlib's own call, "
-        "which is the baseline. Processor time of one thread.",
+        "dlib's face ResNet by torch, 16 faces a pass, on the same faces as dlib's own call, which is the baseline. "
+        "Processor time of one thread.",
         "face_network",
         ("--repeats", "3"),
         (Figure("dlib's face network, by torch", r"^by torch .* ([\d.]+) x"),),

@@ -102,13 +102,13 @@ def test_there_is_a_page_per_data_set_and_per_record(site: Path, boards: Path) -
 
 
 def test_every_link_leads_to_a_page_of_the_site_or_to_an_address_of_a_record(site: Path) -> None:
+    own = [project_address(label) for label in ("Documentation", "Repository")]
+    elsewhere = {"https://example.org/p", *own, f"{project_address('Repository')}/compare/main...mine"}
     for path, page in pages(site):
+        assert {str(link["href"]) for link in page.of("a")} >= set(own), "each page leads to the project"
         for link in page.of("a"):
             target, _, fragment = str(link["href"]).partition("#")
-            if (
-                target == "https://example.org/p"
-                or target.partition("?")[0] == f"{project_address('Repository')}/compare/main...mine"
-            ):
+            if target.partition("?")[0] in elsewhere:
                 continue
             there = (path.parent / target).resolve() if target else path
             assert there.is_file(), f"{path}: {link['href']}"
