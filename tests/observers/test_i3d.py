@@ -15,6 +15,7 @@ from torch import Tensor
 
 from tests.factories.lively_weights import fill_lively
 from tests.factories.script_files import save_script
+from tests.factories.torch_fidelity_modules import missing
 from tlbench.datasets.clip import Clip
 from tlbench.errors import ClipError, TlbenchError
 from tlbench.observers.i3d.checkpoint import FORMAT
@@ -41,7 +42,7 @@ def other_implementation() -> ModuleType:
     """piergiaj's module as cd-fvd has it; the package itself imports much that it does not need."""
     spec = find_spec("cdfvd")
     if spec is None or not spec.submodule_search_locations:
-        pytest.skip("cd-fvd is not installed")
+        missing("cd-fvd")
     path = Path(spec.submodule_search_locations[0]) / "third_party" / "i3d" / "pytorch_i3d.py"
     own = spec_from_file_location("piergiaj_i3d", path)
     assert own is not None
