@@ -229,8 +229,8 @@ BENCHMARKS = (
         "From files to WER1, WER2, LSE, PSNR and SSIM. The baseline is four processes one after another, each of which "
         "imports, loads its network and decodes every video for itself, with the original's steps of the benchmarks "
         "above. Networks have the published sizes and random weights. AV-HuBERT's searches take the greatest length in "
-        "both, so stopping early saves nothing. One worker has two threads; as it comes there is one for each core, "
-        "and memory is that of the largest process.",
+        "both, so stopping early saves nothing. Eight clips are one batch, which is computed in one process of two "
+        "threads as it comes, too.",
         "four_scripts",
         ("--sizes", "base", "large", "--clips", "8"),
         (

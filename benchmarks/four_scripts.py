@@ -7,11 +7,11 @@ The baseline is four processes one after another, as a user of Sxjdwang/TalkLip 
 needs, loads its network and decodes every video for itself; what they do with a clip are the steps of the other
 benchmarks (:mod:`~benchmarks.visual`, :mod:`~benchmarks.syncnet`, :mod:`~benchmarks.avhubert_encoder`,
 :mod:`~benchmarks.avhubert`, :mod:`~benchmarks.conformer`). `tlbench score` runs in one process with either matrix
-product, and "as it comes", with as many workers as it chooses itself, with an empty cache, with its checks, records and
-intervals, and without the blind rows and the probe of 20 real clips, which the scripts do not have (`--no-probe`).
-Networks have the published sizes and random weights, so that nothing is read early to its end. Face boxes are given to
-both. Both run by turns; processor time is that of all threads together, memory the most that was resident at one time
-in the largest process.
+product, and "as it comes" (a single batch in one process, more clips by workers), with an empty cache, with its checks,
+records and intervals, and without the blind rows and the probe of 20 real clips, which the scripts do not have
+(`--no-probe`). Networks have the published sizes and random weights, so that nothing is read early to its end. Face
+boxes are given to both. Both run by turns; processor time is that of all threads together, memory the most that was
+resident at one time in the largest process.
 """
 
 from __future__ import annotations

@@ -21,7 +21,8 @@ NARROW = 500  # pixels; in narrower charts names are folded earlier
 BINS = 24
 ROUNDS = 6  # of placing names; more rounds change nothing visible
 COVERED = 12.0  # square pixels that two names may share: no letter is hidden
-CROSSED = 300.0  # cost of a leader over a name or a mark, as much as of 30 covered square pixels
+OVERLAP = 40.0  # cost of a square pixel that two names, or a name and a mark, share
+CROSSED = 300.0  # cost of a leader over a name or a mark
 NEAR = 12  # pixels; a name further away from its point gets a line to it
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 Place = tuple[float, float]
@@ -252,7 +253,7 @@ def place_labels(names: Sequence[str], places: Sequence[Place], frame: Box) -> l
                     continue
                 line = _leader((x, y), box)
                 crossed = sum(_crosses(line, other) for other in taken) + sum(_crosses(other, box) for other in lines)
-                cost += 40 * sum(_common(box, other) for other in taken) + CROSSED * crossed
+                cost += OVERLAP * sum(_common(box, other) for other in taken) + CROSSED * crossed
                 if cost < best - 1e-9:
                     best, chosen[i], boxes[i], leaders[i] = cost, label, box, line
         if chosen == before:
